@@ -1,0 +1,1 @@
+"""FHIR R4 registry server for the national e-health portfolio (nasjonal e-helseportefølje)."""

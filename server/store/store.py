@@ -1,0 +1,237 @@
+"""The Store protocol: the whole promise that every store keeps. R4 http.html, domain model decisions 2, 4, 13.
+
+**Sequence and moment.** Every committed unit (one request: a create, or a whole transaction) gets the next
+sequence number and an instant, both strictly increasing over all processes that share the store. What
+was current after sequence s is the *moment* s. A version is current from its own sequence until that of the
+resource's next version; no version is ever lost, so every past moment can be read for ever, and answers
+the same for ever.
+
+**Ordinal.** Each version has one integer, (sequence << 16) + its place in the unit: versions in order of
+their writing, and the last word of every sort.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from server.search.query import Cursor, Include, Query
+
+Ref = tuple[str, str]
+"""(resource type, logical id)"""
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """The index rows of one resource, by kind; the last member of each row is the ordinal of the element
+    within its key (only composites need it; 0 elsewhere, where rows are without repetition).
+
+    string (key, folded, exact, n) · token (key, code, system or "", n) · date (key, low, high, n) in µs ·
+    number (key, low, high, n) · quantity (key, low, high, code or "", system or "", unit or "", n) ·
+    uri (key, value, n) · reference (key, target, version or "", n): target "Type/id" when local, else the
+    absolute URL or canonical without its version.
+    The key "" in `reference` holds local references that no parameter covers: links, not searched.
+    """
+
+    string: tuple[tuple[str, str, str, int], ...] = ()
+    token: tuple[tuple[str, str, str, int], ...] = ()
+    date: tuple[tuple[str, int, int, int], ...] = ()
+    number: tuple[tuple[str, float, float, int], ...] = ()
+    quantity: tuple[tuple[str, float, float, str, str, str, int], ...] = ()
+    uri: tuple[tuple[str, str, int], ...] = ()
+    reference: tuple[tuple[str, str, str, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant of the store: its sequence, and the instant of that sequence as UTC text with six decimals
+    and Z ("2026-11-22T04:39:10.123456Z"). Sequence 0, before any write, is "1970-01-01T00:00:00.000000Z"."""
+
+    sequence: int
+    instant: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a resource. `body` is the JSON as served, meta.versionId and meta.lastUpdated within;
+    None when this version is a deletion. `method` is how it came to be, for history entries."""
+
+    resource_type: str
+    id: str
+    version_id: int
+    ordinal: int
+    last_updated: str
+    method: Literal["POST", "PUT", "PATCH", "DELETE"]
+    body: bytes | None
+
+    @property
+    def deleted(self) -> bool:
+        return self.body is None
+
+    @property
+    def sequence(self) -> int:
+        return self.ordinal >> 16
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A resource's JSON around the two values that only the commit knows. The stored bytes are
+    head + b'"versionId":"3","lastUpdated":"…"' + tail."""
+
+    head: bytes
+    tail: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Write:
+    """One new version: `body` None deletes. `version_id` is the number it will carry: 1, or the previous
+    version's plus one; the unit's `unchanged` must say which version (or none) it builds on."""
+
+    resource_type: str
+    id: str
+    version_id: int
+    method: Literal["POST", "PUT", "PATCH", "DELETE"]
+    body: Body | None
+    indexed: Indexed = field(default_factory=Indexed)
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What one request writes, all or nothing, and what it was decided upon.
+
+    `unchanged`: resource -> version_id that must still be its newest version (a deletion counts as a version),
+    0 for "never existed". Every written resource must be in it.
+    `found`: each query must, at the commit and before this unit's own writes, still find exactly these ids
+    (at most two are looked for: none, one, or "several").
+    `alive`: resources that must exist and not be deleted once the unit is written (referential integrity).
+    `unreferenced`: resources that no current resource may point to once the unit is written (deletes).
+    """
+
+    writes: tuple[Write, ...]
+    unchanged: Mapping[Ref, int]
+    found: tuple[tuple[Query, frozenset[str]], ...] = ()
+    alive: frozenset[Ref] = frozenset()
+    unreferenced: frozenset[Ref] = frozenset()
+
+
+class Conflict(Exception):
+    """The unit was not written, for what it was decided upon no longer holds.
+
+    kind "stale" (unchanged or found differ: decide anew on the present) · "absent" (`refs`: of `alive`) ·
+    "referenced" (`refs`: who points to one of `unreferenced`, at most 10).
+    """
+
+    def __init__(self, kind: Literal["stale", "absent", "referenced"], refs: Iterable[Ref] = ()) -> None:
+        super().__init__(kind)
+        self.kind = kind
+        self.refs = tuple(refs)
+
+
+class Unavailable(Exception):
+    """The store cannot answer now (away, locked, or the time limit passed); nothing was written that
+    was not acknowledged, unless `uncertain`, when the commit's outcome is not known."""
+
+    def __init__(self, text: str, *, too_costly: bool = False, uncertain: bool = False) -> None:
+        super().__init__(text)
+        self.too_costly = too_costly
+        self.uncertain = uncertain
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One page of a search or history. `next`: where the following page begins, None on the last.
+    `total` counts matches (never includes); None when it was not asked for and is not known for free."""
+
+    versions: tuple[Version, ...]
+    next: Cursor | None = None
+    total: int | None = None
+
+
+class Snapshot(Protocol):
+    """The store at one moment. All that one request reads, it reads from one snapshot."""
+
+    moment: Moment
+
+    async def read(self, resource_type: str, id: str) -> Version | None:
+        """The version current at the moment (which may be a deletion), or None if there was none."""
+        ...
+
+    async def read_version(self, resource_type: str, id: str, version_id: int) -> Version | None:
+        """That version, if it was written by the moment."""
+        ...
+
+    async def history(
+        self,
+        resource_type: str | None,
+        id: str | None,
+        *,
+        since: str | None = None,
+        cursor: Cursor | None = None,
+        count: int = 50,
+    ) -> Page:
+        """Versions written by the moment, newest first, of a resource, a type or (both None) the whole store;
+        with `since` (instant text as in Moment) only those at or after it. `total` counts all of them. Page.next
+        is a Cursor without keys."""
+        ...
+
+    async def search(self, query: Query) -> Page:
+        """Versions current at the moment that meet all criteria; within a clause, any value.
+
+        At most query.count, in the order of query.sort and then newest first, from query.cursor on; so pages of
+        one moment never repeat or skip. `total` is exact when asked ("accurate" or "estimate"), when
+        query.count is 0, and when the first page holds all; else None. Deletions never match. Chains and _has
+        see the same moment. Raises Unavailable(too_costly=True) past the time limit."""
+        ...
+
+    async def include(
+        self, versions: Sequence[Version], includes: Sequence[Include], limit: int
+    ) -> tuple[tuple[Version, ...], bool]:
+        """The resources that these includes add to those matches, each once and none of the matches, in the
+        order of their finding; iterating ones to their end. At most `limit`; the flag says that it was reached."""
+        ...
+
+    async def explain(self, query: Query) -> list[str]:
+        """How the search would be served: a line per criterion, and the engine's own plan."""
+        ...
+
+
+class Store(Protocol):
+    """A registry's memory. All methods may raise Unavailable."""
+
+    async def open(self) -> None:
+        """Ready for use; makes the schema when empty, refuses one that is newer than this program."""
+        ...
+
+    async def close(self) -> None:
+        """Finishes what was acknowledged, then lets go of everything."""
+        ...
+
+    async def current(self, resource_type: str, id: str) -> Version | None:
+        """The newest version (which may be a deletion). One point look-up, for the present only."""
+        ...
+
+    async def moment(self, instant: str | None = None) -> Moment:
+        """The newest moment, or the newest at or before `instant` (text as in Moment). Once answered for
+        an instant, no later commit will be at or before it. Raises ValueError for an instant of the future."""
+        ...
+
+    def snapshot(self, at: Moment | None = None) -> AbstractAsyncContextManager[Snapshot]:
+        """The store at a moment, by default the newest. Writers are not held up by it."""
+        ...
+
+    async def commit(self, unit: Unit) -> tuple[Version, ...]:
+        """Writes the unit: durable before this returns, seen whole or not at all, in any process. The versions
+        come in the order of unit.writes. Raises Conflict, and then nothing of it is written."""
+        ...
+
+    async def reindex(self, index: Callable[[dict[str, Any]], Indexed], *, progress: Callable[[int], None]) -> int:
+        """Replaces the index rows of every version, past ones included, by those of `index`, in chunks and
+        beside readers and writers of any process. Returns the number of versions."""
+        ...
+
+    async def check(self, index: Callable[[dict[str, Any]], Indexed]) -> tuple[dict[str, int], list[str]]:
+        """Counts by name, and every fault found: a current version without history, intervals that overlap
+        or gape, index rows that are missing or too many, local references that do not resolve."""
+        ...
