@@ -1,0 +1,159 @@
+"""python -m server: serve, load, token, check, reindex."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import typer
+import uvicorn
+
+from server.app import create_app, engine_of, store_of
+from server.interaction.engine import Engine
+from server.load import Loaded, load, publish
+from server.settings import Settings, WrongSetting, read_settings
+from server.store.store import Unavailable
+from server.tokens import Tokens, duration
+
+cli = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
+T = TypeVar("T")
+TokenRole = Literal["reporter", "secretariat", "reader"]
+
+
+@cli.command()
+def serve() -> None:
+    """Start the server with the settings of the environment (PORTFOLIO_…)."""
+    settings = _settings()
+    _run(settings, publish)
+    app = create_app(settings, store_of(settings))
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+        log_level="warning",
+    )
+
+
+@cli.command(name="load")
+def load_command(
+    paths: Annotated[list[Path], typer.Argument(help="Bundle (.json), .ndjson, folder of CSVs, or .xlsx")],
+    round: Annotated[str | None, typer.Option(help="the reporting round of a report, e.g. 2021-11")] = None,
+    quiet: Annotated[bool, typer.Option(help="leave out the remarks of the import log")] = False,
+) -> None:
+    """Load files through the same interactions as the API, as the secretariat. Each PATH is one unit."""
+
+    async def all_of(engine: Engine) -> list[Loaded]:
+        return [await load(engine, path, round=round) for path in paths]
+
+    units = _run(_settings(), all_of)
+    for path, unit in zip(paths, units, strict=True):
+        _print_unit(path, unit, quiet)
+    sys.exit(1 if any(unit.refused for unit in units) else 0)
+
+
+@cli.command()
+def token(
+    actor: Annotated[str, typer.Option(help="organisation number, or slug, of a reporter")] = "",
+    role: Annotated[TokenRole, typer.Option(help="who the token speaks for")] = "reporter",
+    ttl: Annotated[str, typer.Option(help="how long it holds: 30m, 1h, 7d")] = "1h",
+) -> None:
+    """Print a bearer token signed by the server's development key."""
+    settings = _settings()
+    if settings.auth != "dev":
+        _stop(f"PORTFOLIO_AUTH={settings.auth}: tokens are made under dev only")
+    if role == "reporter" and not actor:
+        _stop("--actor: a reporter's token needs its organisation number or slug")
+    try:
+        print(Tokens.of(settings.keys, settings.base).issue(role, actor, duration(ttl)))
+    except ValueError as error:
+        _stop(f"--ttl: {error}")
+
+
+@cli.command()
+def check() -> None:
+    """Verify the store; exit 1 on any fault."""
+
+    async def checked(engine: Engine) -> tuple[dict[str, int], list[str]]:
+        return await engine.store.check(engine.indexer.indexed)
+
+    counts, faults = _run(_settings(), checked)
+    for name, count in counts.items():
+        print(f"{count:>10} {name}")
+    for fault in faults:
+        print(f"FAULT {fault}")
+    print("No faults." if not faults else f"{len(faults)} faults.")
+    sys.exit(1 if faults else 0)
+
+
+@cli.command()
+def reindex() -> None:
+    """Rebuild all search indexes, also beside a running server."""
+
+    async def rebuilt(engine: Engine) -> int:
+        return await engine.store.reindex(engine.indexer.indexed, progress=_progress)
+
+    print(f"\r{_run(_settings(), rebuilt)} versions reindexed.")
+
+
+def _progress(count: int) -> None:
+    print(f"\r{count}", end="", file=sys.stderr, flush=True)
+
+
+def _settings() -> Settings:
+    try:
+        return read_settings()
+    except WrongSetting as error:
+        _stop(str(error))
+        raise
+
+
+def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
+    """Does the work on an open store, and closes it."""
+
+    async def run() -> T:
+        store = store_of(settings)
+        await store.open()
+        try:
+            return await work(engine_of(settings, store))
+        finally:
+            await store.close()
+
+    try:
+        return asyncio.run(run())
+    except Unavailable as error:
+        _stop(str(error))
+        raise
+
+
+def _print_unit(path: Path, unit: Loaded, quiet: bool) -> None:
+    print(f"{path}:")
+    _print_counts(unit.counts)
+    for line in [] if quiet else unit.remarks:
+        print(f"  {line}")
+    for line in unit.refused:
+        print(f"  REFUSED {line}")
+    if unit.refused:
+        print(f"  {len(unit.refused)} refused; nothing of {path} was written.")
+
+
+def _print_counts(counts: Counter[str]) -> None:
+    for what, count in sorted(counts.items()):
+        print(f"{count:>8} {what}")
+
+
+def _stop(message: str) -> Any:
+    print(message, file=sys.stderr)
+    sys.exit(2)
+
+
+if __name__ == "__main__":
+    cli()

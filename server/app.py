@@ -1,0 +1,140 @@
+"""create_app: wires routes, pages and the error handler; no logic."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import Response
+
+from server import headers, health
+from server.access import SECRETARIAT, Access, Caller
+from server.definitions.capabilities import capabilities
+from server.definitions.registry import Registry
+from server.definitions.terminology import Terminology
+from server.definitions.validation import Validator
+from server.interaction.engine import Engine
+from server.metrics import Metrics
+from server.outcome import FhirError, Issue, outcome
+from server.portfolio.complete import Complete
+from server.resource import encode
+from server.routes import Fhir
+from server.search.parameters import Parameters
+from server.search.parse import Parser
+from server.search.values import Indexer
+from server.settings import Settings
+from server.store.sqlite import SqliteStore
+from server.store.store import Store, Unavailable
+from server.tokens import Tokens
+
+PROFILES = Path(__file__).parent.parent / "profiles"
+
+# The types that the domain model names, and the conformance and terminology types that it publishes in.
+RESOURCE_TYPES = frozenset(
+    {
+        "PlanDefinition", "Task", "Organization", "PractitionerRole", "Questionnaire", "QuestionnaireResponse",
+        "Measure", "MeasureReport", "Composition", "Bundle", "Provenance", "AuditEvent",
+        "CodeSystem", "ValueSet", "ConceptMap", "NamingSystem", "StructureDefinition", "SearchParameter",
+        "OperationDefinition", "CapabilityStatement", "ImplementationGuide",
+    }
+)  # fmt: skip
+
+log = logging.getLogger("server")
+
+
+def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] | None = None) -> Engine:
+    """The engine over this store, with the definitions of R4 and of profiles/."""
+    registry = Registry.load(PROFILES, settings.canonical)
+    parameters = Parameters(registry)
+    zone = ZoneInfo(settings.timezone)
+    clock = now or (lambda: datetime.now(UTC))
+    terminology = Terminology.of(registry.of_type("CodeSystem"))
+    return Engine(
+        store=store,
+        registry=registry,
+        validator=Validator(registry.schema),
+        parser=Parser(parameters, RESOURCE_TYPES, zone, settings.base, terminology.subsumes, clock),
+        indexer=Indexer(parameters, registry.schema, settings.base, settings.timezone),
+        access=Access(settings.canonical),
+        complete=Complete(settings.canonical, clock),
+        base=settings.base,
+        resource_types=RESOURCE_TYPES,
+        now=clock,
+    )
+
+
+def store_of(settings: Settings) -> Store:
+    """The store that the settings name, not yet open."""
+    return SqliteStore(settings.sqlite_path)
+
+
+def caller_of(settings: Settings) -> Callable[[str | None], Caller]:
+    """How an Authorization header is read under PORTFOLIO_AUTH."""
+    if settings.auth == "off":
+        return lambda authorization: SECRETARIAT
+    return Tokens.of(settings.keys, settings.base).caller
+
+
+def create_app(settings: Settings, store: Store) -> FastAPI:
+    """The whole application; opens and closes the store with its own life."""
+    engine = engine_of(settings, store)
+    started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await store.open()
+        yield
+        await store.close()
+
+    app = FastAPI(title="Portfolio registry", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+    app.state.engine = engine
+    statement = capabilities(
+        RESOURCE_TYPES,
+        engine.parser.parameters,
+        base=settings.base,
+        canonical=settings.canonical,
+        started=started,
+        secured=settings.auth != "off",
+    )
+    fhir = Fhir(engine, caller_of(settings), settings.body_limit, lambda: statement)
+    app.router.routes.extend([*fhir.routes(), *health.routes(store)])
+    metrics = Metrics()
+    app.router.routes.extend(metrics.routes())
+    app.add_exception_handler(FhirError, _refused)
+    app.add_exception_handler(Unavailable, _away)
+    app.add_exception_handler(Exception, _our_bug)
+    app.add_middleware(metrics.middleware)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=["*"],
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=["*"],
+        expose_headers=["ETag", "Location", "Content-Location", "Last-Modified"],
+    )
+    return app
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, FhirError)
+    return Response(
+        encode(outcome(error.issues)), error.status, error.headers, media_type=f"{headers.JSON}; charset=utf-8"
+    )
+
+
+async def _away(request: Request, error: Exception) -> Response:
+    fault = FhirError("no-store", f"Lageret svarer ikke nå / {error}", headers={"Retry-After": "5"})
+    return await _refused(request, fault)
+
+
+async def _our_bug(request: Request, error: Exception) -> Response:
+    """Logged in full by the server; none of its text goes to the client."""
+    log.error("%s %s", request.method, request.url.path, exc_info=error)
+    fault = Issue("exception", "Feil hos oss / An error of ours; it is logged.")
+    return await _refused(request, FhirError("exception", fault.text))

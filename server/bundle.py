@@ -1,0 +1,150 @@
+"""Bundles put together from stored bytes: nothing that was stored is parsed to be shown. R4 bundle.html."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from server.outcome import outcome
+from server.resource import decode, encode
+from server.search.parse import cursor_text
+from server.search.query import Query
+from server.search.urls import query_of
+from server.store.store import Moment, Version
+
+if TYPE_CHECKING:
+    from server.interaction.history import Story
+    from server.interaction.search import Found
+    from server.interaction.transaction import Entry
+
+_SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
+
+
+def searchset(found: Found, base: str, summary: frozenset[str] | None = None) -> bytes:
+    """The searchset Bundle: matches, includes, remarks; self link of what was used, and a next link that
+    carries the moment of this page. `summary`: the elements that _summary=true keeps for this type."""
+    query = found.query
+    shown = _shown(query, summary)
+    entries = [_entry(version, base, b"match", shown) for version in found.page.versions]
+    entries += [_entry(version, base, b"include", None) for version in found.included]
+    if found.remarks:
+        remark = encode(outcome(found.remarks))
+        entries.append(b'{"resource":' + remark + b',"search":{"mode":"outcome"}}')
+    links = [("self", _search_url(found, base, query.used, found.as_of))]
+    instant = found.as_of or found.moment.instant
+    if found.page.next is not None or query.cursor is not None:
+        links.append(("first", _search_url(found, base, query.used, instant)))
+    if found.page.next is not None:
+        used = [*query.used, ("_page", cursor_text(found.page.next))]
+        links.append(("next", _search_url(found, base, used, instant)))
+    return _bundle("searchset", found.moment, found.page.total, links, entries)
+
+
+def history_bundle(story: Story, base: str) -> bytes:
+    """The history Bundle, newest first. R4 http.html#history."""
+    entries = [_history_entry(version, base) for version in story.page.versions]
+    url = f"{base}/{story.path}"
+    links = [("self", f"{url}?{query_of(story.used)}" if story.used else url)]
+    if story.page.next is not None:
+        used = [*story.used, ("_asOf", story.moment.instant), ("_page", cursor_text(story.page.next))]
+        links.append(("next", f"{url}?{query_of(used)}"))
+    return _bundle("history", story.moment, story.page.total, links, entries)
+
+
+def response_bundle(kind: str, entries: Iterable[Entry], base: str, *, show: bool) -> bytes:
+    """The answer to a transaction or batch; `show` the resources written (Prefer: return=representation)."""
+    parts = [_response_entry(entry, base, show=show) for entry in entries]
+    return b'{"resourceType":"Bundle","type":"%b-response"%b}' % (kind.encode(), _array(b"entry", parts))
+
+
+def _bundle(kind: str, moment: Moment, total: int | None, links: list[tuple[str, str]], entries: list[bytes]) -> bytes:
+    head = [
+        b'{"resourceType":"Bundle","meta":{"lastUpdated":"%b"},"type":"%b"' % (moment.instant.encode(), kind.encode())
+    ]
+    if total is not None:
+        head.append(b',"total":%d' % total)
+    head.append(b',"link":' + encode([{"relation": relation, "url": url} for relation, url in links]))
+    return b"".join([*head, _array(b"entry", entries), b"}"])
+
+
+def _array(name: bytes, items: list[bytes]) -> bytes:
+    """R4 forbids empty arrays, so no items means no element."""
+    return b',"%b":[%b]' % (name, b",".join(items)) if items else b""
+
+
+def _entry(version: Version, base: str, mode: bytes, kept: frozenset[str] | None) -> bytes:
+    body = version.body or b""
+    if kept is not None:
+        body = subset(body, kept)
+    url = f"{base}/{version.resource_type}/{version.id}".encode()
+    return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (url, body, mode)
+
+
+def _history_entry(version: Version, base: str) -> bytes:
+    url = f"{base}/{version.resource_type}/{version.id}".encode()
+    target = version.resource_type if version.method == "POST" else f"{version.resource_type}/{version.id}"
+    status = "204" if version.deleted else "201" if version.version_id == 1 else "200"
+    tail = (
+        b'"request":{"method":"%b","url":"%b"},"response":{"status":"%b","etag":"W/\\"%d\\"","lastModified":"%b"}}'
+        % (
+            version.method.encode(),
+            target.encode(),
+            status.encode(),
+            version.version_id,
+            version.last_updated.encode(),
+        )
+    )
+    resource = b'"resource":%b,' % version.body if version.body is not None else b""
+    return b'{"fullUrl":"%b",%b%b' % (url, resource, tail)
+
+
+def _response_entry(entry: Entry, base: str, *, show: bool) -> bytes:
+    response: dict[str, Any] = {"status": str(entry.status)}
+    parts = []
+    version = entry.version
+    if version is not None and not version.deleted:
+        name = f"{version.resource_type}/{version.id}"
+        parts.append(b'"fullUrl":"%b"' % f"{base}/{name}".encode())
+        response["location"] = f"{base}/{name}/_history/{version.version_id}"
+        response["etag"] = f'W/"{version.version_id}"'
+        response["lastModified"] = version.last_updated
+    if entry.body is not None and (show or version is None):
+        parts.append(b'"resource":' + entry.body)
+    answered = encode(response)
+    if entry.outcome is not None:
+        answered = answered[:-1] + b',"outcome":' + entry.outcome + b"}"
+    return b"{" + b",".join([*parts, b'"response":' + answered]) + b"}"
+
+
+def _search_url(found: Found, base: str, used: Iterable[tuple[str, str]], as_of: str | None) -> str:
+    pairs = [*used, ("_asOf", as_of)] if as_of else list(used)
+    url = f"{base}/{found.query.resource_type}"
+    return f"{url}?{query_of(pairs)}" if pairs else url
+
+
+def _shown(query: Query, summary: frozenset[str] | None) -> frozenset[str] | None:
+    """The top-level elements to show; None for all. R4 search.html#summary, #elements."""
+    if query.elements:
+        return frozenset(query.elements)
+    match query.summary:
+        case "true":
+            return summary
+        case "text":
+            return frozenset({"text"})
+        case "data":
+            return frozenset({"-text"})
+        case _:
+            return None
+
+
+def subset(body: bytes, kept: frozenset[str]) -> bytes:
+    """The resource with these elements (and id, meta), marked SUBSETTED. {"-text"}: all but the narrative."""
+    resource = decode(body)
+    if "-text" in kept:
+        part = {name: value for name, value in resource.items() if name != "text"}
+    else:
+        always = {"resourceType", "id", "meta"}
+        part = {name: value for name, value in resource.items() if name.lstrip("_") in kept | always}
+    meta = part["meta"]
+    part["meta"] = {**meta, "tag": [*meta.get("tag", []), _SUBSETTED]}
+    return encode(part)

@@ -1,0 +1,70 @@
+"""Engine: what every interaction needs, made once at start."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from server.access import Access, Caller
+from server.definitions.registry import Registry
+from server.definitions.validation import Validator
+from server.outcome import FhirError, Issue
+from server.portfolio.complete import Complete
+from server.resource import Resource
+from server.search.parse import Parser
+from server.search.values import Indexer
+from server.store.store import Moment, Store
+
+
+@dataclass(frozen=True)
+class Engine:
+    """The parts behind the interactions. `base` is the FHIR base URL; `contended` lets those who lost a
+    race several times try one at a time."""
+
+    store: Store
+    registry: Registry
+    validator: Validator
+    parser: Parser
+    indexer: Indexer
+    access: Access
+    complete: Complete
+    base: str
+    resource_types: frozenset[str]
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    new_id: Callable[[], str] = field(default=lambda: str(uuid.uuid4()))
+    contended: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def known_type(self, resource_type: str) -> str:
+        """The type itself. FhirError not-found when it is not served."""
+        if resource_type not in self.resource_types:
+            raise FhirError("not-found", f"Ressurstypen finnes ikke her / {resource_type} is not served here.")
+        return resource_type
+
+    def faults(self, resource: Resource, resource_type: str) -> list[Issue]:
+        """All that is wrong with a resource as it is to be stored."""
+        return self.validator.validate(resource, expected_type=resource_type)
+
+
+async def moment_of(store: Store, text: str | None) -> Moment | None:
+    """The moment that `_asOf` asks for; None for the present. FhirError value when it is no past instant."""
+    if text is None:
+        return None
+    try:
+        # A + that was not percent-encoded arrives as a space.
+        instant = datetime.fromisoformat(text.strip().replace(" ", "+"))
+    except ValueError:
+        instant = None
+    if instant is None or instant.tzinfo is None:
+        raise FhirError(
+            "value", f"_asOf={text}: expected an instant with its zone, e.g. 2021-11-30T12:00:00Z.", expression="_asOf"
+        )
+    try:
+        return await store.moment(instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+    except ValueError:
+        raise FhirError("value", f"_asOf={text} is in the future.", expression="_asOf") from None
+
+
+__all__ = ["Caller", "Engine", "moment_of"]

@@ -1,0 +1,73 @@
+"""search of a type, with its includes, all of one moment. R4 search.html."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from server.access import Caller
+from server.interaction.engine import Engine, moment_of
+from server.outcome import FhirError, Issue
+from server.search.parse import Parsed, restricted
+from server.search.query import Query
+from server.store.store import Moment, Page, Unavailable, Version
+
+MAX_INCLUDED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a search found. `included` never repeats a match; `remarks` are for an OperationOutcome entry:
+    parameters that were left out, includes that were cut."""
+
+    query: Query
+    moment: Moment
+    as_of: str | None
+    page: Page
+    included: tuple[Version, ...] = ()
+    remarks: tuple[Issue, ...] = ()
+
+
+async def search(
+    engine: Engine, caller: Caller, resource_type: str, pairs: Sequence[tuple[str, str]], *, strict: bool = False
+) -> Found:
+    """One page of the matches that this caller may see. FhirError for what is not understood, and too-costly
+    (400) for a search that does not end within the store's time limit."""
+    engine.known_type(resource_type)
+    parsed = engine.parser.parse(resource_type, pairs, strict=strict)
+    query = restricted(parsed.query, engine.access.visible(caller, resource_type))
+    try:
+        async with engine.store.snapshot(await moment_of(engine.store, parsed.as_of)) as snapshot:
+            page = await snapshot.search(query)
+            included, cut = await snapshot.include(page.versions, query.includes, MAX_INCLUDED)
+            moment = snapshot.moment
+    except Unavailable as error:
+        raise unavailable(error) from None
+    shown = tuple(version for version in included if engine.access.may_read(caller, version))
+    remarks = (*parsed.unknown, *_cut(cut))
+    return Found(parsed.query, moment, parsed.as_of, page, shown, remarks)
+
+
+async def explain(engine: Engine, caller: Caller, resource_type: str, pairs: Sequence[tuple[str, str]]) -> list[Issue]:
+    """How the search would be served, one issue a line. `__explain=true`."""
+    parsed: Parsed = engine.parser.parse(engine.known_type(resource_type), pairs, strict=True)
+    query = restricted(parsed.query, engine.access.visible(caller, resource_type))
+    async with engine.store.snapshot(await moment_of(engine.store, parsed.as_of)) as snapshot:
+        lines = await snapshot.explain(query)
+    return [Issue("informational", line, severity="information") for line in lines]
+
+
+def unavailable(error: Unavailable) -> FhirError:
+    """What the client is told when the store could not answer."""
+    if error.too_costly:
+        return FhirError(
+            "too-costly", "Søket er for dyrt / The search takes too long; add a selective parameter or leave _sort out."
+        )
+    return FhirError("no-store", f"Lageret svarer ikke nå / {error}", headers={"Retry-After": "5"})
+
+
+def _cut(cut: bool) -> tuple[Issue, ...]:
+    if not cut:
+        return ()
+    text = f"Only the first {MAX_INCLUDED} included resources are here; ask for fewer matches with _count."
+    return (Issue("too-costly", text, severity="warning"),)

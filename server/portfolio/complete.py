@@ -1,0 +1,95 @@
+"""What the server sets on the portfolio's own Tasks and initiatives. Domain model 5, 9 and 10, column «server».
+
+A Task or PlanDefinition that is not of the portfolio (no nep-task-type, no nep-portfolio) is left as it came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from server.access import Caller, Look
+from server.resource import Resource, same
+
+ENH = "urn:oid:2.16.578.1.12.4.1.4.101"
+
+# Task.status -> Task.businessStatus of a status report whose sender says nothing of it. Section 9.
+_REPORT_STATUS = {
+    "requested": ("ikke-startet", "Ikke startet"),
+    "in-progress": ("kladd", "Kladd"),
+    "completed": ("innsendt", "Innsendt"),
+}
+
+
+@dataclass(frozen=True)
+class Complete:
+    """`canonical` is the base of our code systems."""
+
+    canonical: str
+    now: Callable[[], datetime]
+
+    async def __call__(self, sent: Resource, stood: Resource | None, caller: Caller, look: Look) -> Resource:
+        """The resource as it is to be stored: instants, the report's state, organisation numbers beside
+        references. Sent again unchanged, it comes out unchanged."""
+        if sent["resourceType"] == "Task" and self._task_type(sent):
+            return self._dated(await self._task(sent, stood, look), stood, caller, ("authoredOn", "lastModified"))
+        if sent["resourceType"] == "PlanDefinition" and self._of_portfolio(sent):
+            return self._dated(sent, stood, caller, (None, "date"))
+        return sent
+
+    async def _task(self, sent: Resource, stood: Resource | None, look: Look) -> Resource:
+        task = dict(sent)
+        for name in ("requester", "owner"):
+            if name in task:
+                task[name] = await _numbered(task[name], look)
+        if self._task_type(sent) == "statusrapport" and "businessStatus" not in task:
+            if stood is not None and stood.get("status") == task["status"] and "businessStatus" in stood:
+                task["businessStatus"] = stood["businessStatus"]
+            elif task["status"] in _REPORT_STATUS:
+                code, display = _REPORT_STATUS[task["status"]]
+                system = f"{self.canonical}/CodeSystem/nep-report-status"
+                task["businessStatus"] = {"coding": [{"system": system, "code": code, "display": display}]}
+        return task
+
+    def _dated(self, sent: Resource, stood: Resource | None, caller: Caller, names: tuple[str | None, str]) -> Resource:
+        """(created, changed) are the server's, but for the secretariat, who may state them (decision 12)."""
+        created, changed = names
+        resource = dict(sent)
+        states = caller.role == "secretariat"
+        now = self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        if created and not (states and created in sent):
+            resource[created] = (stood or {}).get(created, now)
+        if states and changed in sent:
+            return resource
+        if stood is not None and changed in stood:
+            resource[changed] = stood[changed]
+            if same(stood, resource):
+                return resource
+        resource[changed] = now
+        return resource
+
+    def _task_type(self, task: Resource) -> str:
+        system = f"{self.canonical}/CodeSystem/nep-task-type"
+        codings = task.get("code", {}).get("coding", [])
+        return next((coding.get("code", "") for coding in codings if coding.get("system") == system), "")
+
+    def _of_portfolio(self, plan: Resource) -> bool:
+        system = f"{self.canonical}/CodeSystem/nep-portfolio"
+        return any(
+            coding.get("system") == system
+            for context in plan.get("useContext", [])
+            for coding in context.get("valueCodeableConcept", {}).get("coding", [])
+        )
+
+
+async def _numbered(reference: Resource, look: Look) -> Resource:
+    """The reference with the organisation's number as its identifier, so that owner:identifier= finds it."""
+    kind, _, id = reference.get("reference", "").partition("/")
+    if kind != "Organization" or "identifier" in reference:
+        return reference
+    organization = await look(kind, id)
+    for identifier in (organization or {}).get("identifier", []):
+        if identifier.get("system") == ENH:
+            return {**reference, "identifier": {"system": ENH, "value": identifier["value"]}}
+    return reference

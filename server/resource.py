@@ -1,0 +1,169 @@
+"""JSON to resource and back: decimals as written, duplicates refused; id, meta and references within. R4 json.html."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import orjson
+
+from server.outcome import FhirError
+from server.store.store import Body
+
+Resource = dict[str, Any]
+
+ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_MAX_DEPTH = 100
+
+
+class Written(Decimal):
+    """A decimal whose digits Decimal itself would print otherwise: 1e3, 0.0000001."""
+
+    text: str
+
+
+def _decimal(text: str) -> Decimal:
+    value = Decimal(text)
+    if str(value) == text:
+        return value
+    written = Written(text)
+    written.text = text
+    return written
+
+
+_decoder = msgspec.json.Decoder(float_hook=_decimal)
+
+
+def decode(raw: bytes) -> Resource:
+    """The JSON object in `raw`. FhirError structure (400) for anything else, and for a key that comes twice
+    in one object, which R4 forbids and every decoder accepts in silence."""
+    if not raw.strip():
+        raise FhirError("structure", "Tom melding / The body is empty; expected a FHIR resource as JSON.")
+    try:
+        value = _decoder.decode(raw)
+    except RecursionError:
+        raise FhirError("structure", f"The JSON is nested too deeply; at most {_MAX_DEPTH} levels are taken.") from None
+    except msgspec.DecodeError as error:
+        raise FhirError("structure", f"Ugyldig JSON / {error}.") from None
+    if not isinstance(value, dict):
+        raise FhirError("structure", "A FHIR resource is a JSON object { … }.")
+    if _STRING.sub(b"", raw).count(b":") != _members(value, 0):
+        raise FhirError("structure", f"The key «{_repeated(raw)}» comes twice in one object.")
+    return value
+
+
+def _members(value: Any, depth: int) -> int:
+    """How many object members there are at all depths."""
+    if depth > _MAX_DEPTH:
+        raise FhirError("structure", f"The JSON is nested too deeply; at most {_MAX_DEPTH} levels are taken.")
+    if type(value) is dict:
+        count = len(value)
+        for item in value.values():
+            if type(item) is dict or type(item) is list:
+                count += _members(item, depth + 1)
+        return count
+    count = 0
+    for item in value:
+        if type(item) is dict or type(item) is list:
+            count += _members(item, depth + 1)
+    return count
+
+
+def _repeated(raw: bytes) -> str:
+    found: list[str] = []
+
+    def notice(pairs: list[tuple[str, Any]]) -> None:
+        keys = [key for key, _ in pairs]
+        found.extend(key for key in keys if keys.count(key) > 1)
+
+    json.loads(raw, object_pairs_hook=notice)
+    return found[0] if found else "?"
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Written):
+        return orjson.Fragment(value.text)
+    if isinstance(value, Decimal):
+        return orjson.Fragment(str(value))
+    raise TypeError(f"{type(value).__name__} is no JSON value")
+
+
+def encode(value: Any, *, pretty: bool = False) -> bytes:
+    """Compact JSON (or indented by two), decimals with the digits they were written with."""
+    option = orjson.OPT_INDENT_2 if pretty else 0
+    try:
+        return orjson.dumps(value, _plain, option)
+    except TypeError as error:
+        if "Integer" not in str(error):
+            raise
+    # An integer of more than 64 bits is a legal FHIR decimal that orjson cannot print.
+    return orjson.dumps(_wide_integers(value), _plain, option)
+
+
+def _wide_integers(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _wide_integers(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_wide_integers(item) for item in value]
+    if isinstance(value, int) and value.bit_length() > 63:
+        return orjson.Fragment(str(value))
+    return value
+
+
+def body(resource: Resource) -> Body:
+    """The bytes to store, around the version and instant that the commit fills in."""
+    meta = {key: item for key, item in resource.get("meta", {}).items() if key not in ("versionId", "lastUpdated")}
+    rest = {key: item for key, item in resource.items() if key not in ("resourceType", "id", "meta")}
+    head = b'{"resourceType":"%b","id":"%b","meta":{' % (resource["resourceType"].encode(), resource["id"].encode())
+    tail = b"," + encode(meta)[1:] if meta else b"}"
+    return Body(head, tail + (b"," + encode(rest)[1:] if rest else b"}"))
+
+
+def same(stored: Resource, sent: Resource) -> bool:
+    """Whether an update would change nothing: all equal, digits of decimals too, but meta.versionId and
+    meta.lastUpdated; the order of keys does not count."""
+    return _comparable(stored) == _comparable(sent)
+
+
+def _comparable(resource: Resource) -> bytes:
+    return orjson.dumps(_wide_integers(_unversioned(resource)), _plain, orjson.OPT_SORT_KEYS)
+
+
+def _unversioned(resource: Resource) -> Resource:
+    meta = {key: item for key, item in resource.get("meta", {}).items() if key not in ("versionId", "lastUpdated")}
+    rest = {key: item for key, item in resource.items() if key != "meta"}
+    return {**rest, "meta": meta} if meta else rest
+
+
+def references(value: Any, path: str) -> Iterator[tuple[str, Resource]]:
+    """Every object with a `reference` text within, with its place ("Task.input[0].valueReference")."""
+    if isinstance(value, dict):
+        if isinstance(value.get("reference"), str):
+            yield path, value
+        for key, item in value.items():
+            if isinstance(item, dict | list):
+                yield from references(item, f"{path}.{key}")
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            if isinstance(item, dict | list):
+                yield from references(item, f"{path}[{index}]")
+
+
+def rewritten(value: Any, change: Callable[[str, str], str]) -> Any:
+    """The value with every text in it replaced by change(its key, the text); lists carry their key."""
+    return _rewritten(value, "", change)
+
+
+def _rewritten(value: Any, key: str, change: Callable[[str, str], str]) -> Any:
+    if isinstance(value, str):
+        return change(key, value)
+    if isinstance(value, dict):
+        return {name: _rewritten(item, name, change) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_rewritten(item, key, change) for item in value]
+    return value

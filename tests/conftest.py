@@ -1,0 +1,64 @@
+"""A whole registry for a test: its own SQLite file, its own keys, called over ASGI without a network."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from server.app import create_app, store_of
+from server.settings import Settings, read_settings
+from server.tokens import Tokens
+
+BASE = "http://registry.example/fhir"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--long", action="store_true", help="also the tests that take minutes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--long"):
+        return
+    left_out = [item for item in items if "long" in item.keywords]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if "long" not in item.keywords]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return read_settings(
+        store=f"sqlite:///{tmp_path}/portfolio.db", keys=tmp_path / "keys", base_url=BASE, _env_file=None
+    )
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    application = create_app(settings, store_of(settings))
+    async with application.router.lifespan_context(application):
+        yield application
+
+
+@pytest.fixture
+def client_of(app: FastAPI, settings: Settings) -> Callable[..., httpx.AsyncClient]:
+    """client_of("secretariat"), client_of("reporter", "983658725"), client_of() for anonymous."""
+    tokens = Tokens.of(settings.keys, settings.base)
+
+    def client(role: Any = None, organization: str = "") -> httpx.AsyncClient:
+        bearer = {"Authorization": f"Bearer {tokens.issue(role, organization, timedelta(hours=1))}"} if role else {}
+        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+        return httpx.AsyncClient(transport=transport, base_url=f"{BASE}/", headers=bearer)
+
+    return client
+
+
+@pytest.fixture
+async def client(client_of: Callable[..., httpx.AsyncClient]) -> AsyncIterator[httpx.AsyncClient]:
+    """The secretariat."""
+    async with client_of("secretariat") as http:
+        yield http

@@ -1,0 +1,190 @@
+"""Access in its first form: anonymous reads, a reporter writes its own, the secretariat all. Domain model 10, 13."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from server.access import CONFIDENTIALITY, CONTACT_REFERENCE
+from server.tokens import Tokens
+from tests.http.build import FHIR, bundle, entry, names, organization, plan, task
+
+ENH = "urn:oid:2.16.578.1.12.4.1.4.101"
+KINDS = "http://eportefolje.example/fhir/CodeSystem/nep-task-type"
+VEST, NORD = "983658725", "883658752"
+
+
+def owned(name: str, owner: str, **more):
+    extension = [{"url": CONTACT_REFERENCE, "valueReference": {"reference": f"Organization/{owner}"}}]
+    return plan(name, author=[{"name": owner, "extension": extension}], **more) | {"id": name}
+
+
+def of_kind(name: str, kind: str, initiative: str = "p-vest", **more):
+    code = {"coding": [{"system": KINDS, "code": kind}], "text": name}
+    return task(name, basedOn=[{"reference": f"PlanDefinition/{initiative}"}], **more) | {"code": code, "id": name}
+
+
+@pytest.fixture
+async def actors(client):
+    made = [
+        organization(slug, partOf=part) | {"id": slug, "identifier": [{"system": ENH, "value": number}]}
+        if part
+        else organization(slug) | {"id": slug, "identifier": [{"system": ENH, "value": number}]}
+        for slug, number, part in (
+            ("vest", VEST, None), ("nord", NORD, None), ("bergen", "983974724", {"reference": "Organization/vest"}),
+        )
+    ]  # fmt: skip
+    made += [owned("p-vest", "vest"), owned("p-nord", "nord"), owned("p-bergen", "bergen")]
+    made += [of_kind("report", "statusrapport", owner={"reference": "Organization/vest"})]
+    made += [of_kind("asked", "avhengighet", "p-nord", owner={"reference": "Organization/vest"})]
+    entries = [entry("PUT", f"{r['resourceType']}/{r['id']}", r) for r in made]
+    answer = await client.post("", json=bundle(*entries), headers=FHIR)
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.usefixtures("actors")
+class TestReporter:
+    @pytest.mark.parametrize(
+        ("method", "url", "resource", "status"),
+        [
+            ("PUT", "PlanDefinition/p-vest", owned("p-vest", "vest", title="new"), 200),
+            ("PUT", "PlanDefinition/p-bergen", owned("p-bergen", "bergen", title="new"), 200),
+            ("PUT", "PlanDefinition/p-nord", owned("p-nord", "nord", title="new"), 403),
+            ("PUT", "PlanDefinition/p-vest", owned("p-vest", "nord"), 403),
+            ("PUT", "PlanDefinition/p-nord", owned("p-nord", "vest"), 403),
+            ("PUT", "PlanDefinition/new", owned("new", "vest", status="draft"), 201),
+            ("PUT", "PlanDefinition/new", owned("new", "vest"), 403),
+            ("POST", "Task", of_kind("d", "leveranse"), 201),
+            ("POST", "Task", of_kind("d", "leveranse", "p-bergen"), 201),
+            ("POST", "Task", of_kind("d", "leveranse", "p-nord"), 403),
+            ("POST", "Task", of_kind("d", "statusrapport"), 403),
+            ("POST", "Task", of_kind("d", "rapporteringsrunde"), 403),
+            ("POST", "Task", task("no kind"), 403),
+            ("PUT", "Task/report", of_kind("report", "statusrapport", status="completed"), 200),
+            ("PUT", "Task/report", of_kind("report", "statusrapport", "p-nord"), 403),
+            ("PUT", "Task/asked", of_kind("asked", "avhengighet", "p-nord", status="accepted"), 200),
+            ("PUT", "Organization/vest", organization("x") | {"id": "vest"}, 403),
+            ("POST", "CodeSystem", {"resourceType": "CodeSystem", "status": "active", "content": "complete"}, 403),
+            ("DELETE", "Task/report", None, 403),
+        ],
+    )
+    async def test_writes_what_belongs_to_its_organisation(self, client, client_of, method, url, resource, status):
+        before = (await client.get("_history")).json()["total"]
+        vest = client_of("reporter", VEST)
+        sends = {"json": resource, "headers": FHIR} if resource else {}
+        answer = await vest.request(method, url, **sends)
+        assert answer.status_code == status, answer.text
+        assert (await client.get("_history")).json()["total"] == before + (status < 300)
+        if status == 403:
+            assert answer.json()["issue"][0]["code"] == "forbidden"
+
+    async def test_the_same_in_a_bundle_and_by_patch(self, client_of):
+        vest = client_of("reporter", VEST)
+        mixed = bundle(
+            entry("POST", "Task", of_kind("mine", "leveranse")),
+            entry("POST", "Task", of_kind("theirs", "leveranse", "p-nord")),
+        )
+        answer = await vest.post("", json=mixed, headers=FHIR)
+        assert (answer.status_code, answer.json()["issue"][0]["expression"]) == (
+            403, ["Bundle.entry[1].resource.basedOn"],
+        )  # fmt: skip
+        patch = [{"op": "replace", "path": "/title", "value": "x"}]
+        headers = {"Content-Type": "application/json-patch+json"}
+        assert (await vest.patch("PlanDefinition/p-nord", json=patch, headers=headers)).status_code == 403
+        assert (await vest.patch("PlanDefinition/p-vest", json=patch, headers=headers)).status_code == 200
+
+    async def test_a_slug_names_the_actor_too(self, client, client_of):
+        slug = {"system": "http://eportefolje.example/fhir/sid/aktor", "value": "helse-vest"}
+        organization_ = organization("vest") | {"id": "vest", "identifier": [slug]}
+        await client.put("Organization/vest", json=organization_, headers=FHIR)
+        answer = await client_of("reporter", "helse-vest").post("Task", json=of_kind("d", "leveranse"), headers=FHIR)
+        assert answer.status_code == 201
+
+    async def test_the_server_dates_what_a_reporter_sends(self, client, client_of):
+        vest = client_of("reporter", VEST)
+        sent = of_kind("d", "leveranse", authoredOn="2001-01-01T00:00:00Z", owner={"reference": "Organization/vest"})
+        made = (await vest.post("Task", json=sent, headers=FHIR)).json()
+        assert made["authoredOn"][:4] == made["lastModified"][:4] == f"{datetime.now(UTC):%Y}"
+        assert made["owner"]["identifier"] == {"system": ENH, "value": VEST}
+        again = await vest.put(f"Task/{made['id']}", json={**sent, "id": made["id"]}, headers=FHIR)
+        assert again.headers["ETag"] == 'W/"1"'
+        found = await client.get(f"Task?owner:identifier={ENH}|{VEST}&code=leveranse")
+        assert names(found.json()) == ["d"]
+
+    async def test_the_server_tells_a_pushed_report_from_a_draft(self, client_of):
+        vest = client_of("reporter", VEST)
+        sent = of_kind("report", "statusrapport", status="completed")
+        answer = await vest.put("Task/report", json=sent, headers=FHIR)
+        assert answer.json()["businessStatus"]["coding"][0]["code"] == "innsendt"
+
+
+async def test_anonymous_reads_and_does_not_write(client, client_of):
+    made = (await client.post("Task", json=task("a"), headers=FHIR)).json()
+    async with client_of() as anonymous:
+        assert (await anonymous.get(f"Task/{made['id']}")).status_code == 200
+        refused = await anonymous.post("Task", json=task("b"), headers=FHIR)
+        assert (refused.status_code, refused.json()["issue"][0]["code"]) == (401, "login")
+        assert refused.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+async def test_what_is_labelled_r_is_not_there_for_anonymous(client, client_of):
+    label = {"meta": {"security": [{"system": CONFIDENTIALITY, "code": "R"}]}}
+    made = (await client.post("Organization", json=organization("secret", **label), headers=FHIR)).json()
+    pointing = task("t", owner={"reference": f"Organization/{made['id']}"})
+    await client.post("Task", json=pointing, headers=FHIR)
+    async with client_of() as anonymous:
+        assert (await anonymous.get(f"Organization/{made['id']}")).status_code == 404
+        assert (await anonymous.get(f"Organization/{made['id']}/_history/1")).status_code == 404
+        assert (await anonymous.get("Organization?_total=accurate")).json()["total"] == 0
+        assert len((await anonymous.get("Task?_include=Task:owner")).json()["entry"]) == 1
+        assert "secret" not in (await anonymous.get("Organization/_history")).text
+    assert (await client.get(f"Organization/{made['id']}")).status_code == 200
+
+
+def forged(settings, key=None, **changed):
+    now = datetime.now(UTC)
+    claims = {"iss": settings.base, "aud": settings.base, "sub": "x", "role": "secretariat", "iat": now,
+              "exp": now + timedelta(hours=1), **changed}  # fmt: skip
+    claims = {name: value for name, value in claims.items() if value is not None}
+    return jwt.encode(claims, key or Tokens.of(settings.keys, settings.base).key, algorithm="EdDSA")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"exp": datetime.now(UTC) - timedelta(minutes=5)},
+        {"exp": None},
+        {"aud": "http://other.example/fhir"},
+        {"iss": "http://other.example/fhir"},
+        {"role": "king"},
+        {"sub": None},
+        {"key": Ed25519PrivateKey.generate()},
+    ],
+)
+async def test_a_token_that_does_not_hold_is_401(client_of, settings, wrong):
+    async with client_of() as http:
+        answer = await http.get("Task", headers={"Authorization": f"Bearer {forged(settings, **wrong)}"})
+        assert (answer.status_code, answer.json()["issue"][0]["code"]) == (401, "login")
+
+
+@pytest.mark.parametrize("authorization", ["Bearer", "Bearer x.y.z", "Basic dXNlcjpwYXNz", "Bearer " + "a" * 9000])
+async def test_a_header_that_is_no_token_is_401(client_of, authorization):
+    async with client_of() as http:
+        assert (await http.get("Task", headers={"Authorization": authorization})).status_code == 401
+
+
+async def test_an_unsigned_token_is_401(client_of, settings):
+    claims = {
+        "iss": settings.base,
+        "aud": settings.base,
+        "sub": "x",
+        "role": "secretariat",
+        "iat": 1,
+        "exp": 4102444800,
+    }
+    async with client_of() as http:
+        bearer = {"Authorization": f"Bearer {jwt.encode(claims, None, algorithm='none')}"}
+        assert (await http.get("Task", headers=bearer)).status_code == 401
