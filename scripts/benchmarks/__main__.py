@@ -1,0 +1,217 @@
+"""python -m scripts.benchmarks [NAME …]"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import sys
+import tempfile
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+from scripts.benchmarks import generator
+from scripts.benchmarks.client import Measured, get, measure, post
+from scripts.benchmarks.process import Server, profiled
+from server.access import SECRETARIAT
+from server.app import engine_of, store_of
+from server.interaction.write import Intent, write
+from server.load import load
+from server.search.dates import interval
+from server.settings import Settings, read_settings
+from server.tokens import Tokens
+
+SECONDS = 4.0
+INITIATIVES = 200
+DUE = "2021-11-30"
+REPORT = Path("mappings/data/portfolio-2021-11")
+SEARCH = f"/fhir/Task?code=leveranse&status=cancelled&due=lt{DUE}&_count=20"
+PORTFOLIO = "PlanDefinition/_count=500&_revinclude=Task:based-on&_include=PlanDefinition:owner"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of the table: `ratio` of `measured` to `ceiling`, to be at least (or at most) `bound`."""
+
+    name: str
+    measured: Measured
+    ceiling: Measured
+    ratio: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def reached(self) -> bool:
+        if self.at_least is not None:
+            return self.ratio >= self.at_least
+        return self.at_most is None or self.ratio <= self.at_most
+
+
+def faster(name: str, measured: Measured, ceiling: Measured, at_least: float | None = None) -> Line:
+    """Rates: what share of the ceiling's requests a second."""
+    return Line(name, measured, ceiling, measured.rate / ceiling.rate, at_least=at_least)
+
+
+def dearer(name: str, measured: Measured, ceiling: Measured, at_most: float | None = None) -> Line:
+    """Times: how many times as long as the ceiling."""
+    return Line(name, measured, ceiling, ceiling.rate / measured.rate, at_most=at_most)
+
+
+async def read(folder: Path) -> list[Line]:
+    """GET by id of 10 000, against the same server giving out constant bytes."""
+    settings = await _generated(folder, 10_000)
+    ids = [f"/fhir/Task/t{number}" for number in random.Random(2).sample(range(10_000), 5_000)]
+    requests = [get(path) for path in ids]
+    with Server(settings) as server:
+        constant = await _measure(server, lambda n: get("/bench/Task-t1"))
+        found = await _measure(server, lambda n: requests[n % len(requests)])
+        line = faster("read / constant bytes", found, constant, at_least=0.5)
+        await _explain(server, line, lambda n: requests[n % len(requests)])
+    return [line]
+
+
+async def create(folder: Path) -> list[Line]:
+    """POST of a Task, durable, 64 writers, against the same route stopped after validation."""
+    settings = await _generated(folder, 100)
+    token = Tokens.of(settings.keys, settings.base).issue("secretariat", "", timedelta(hours=1))
+    seeded = random.Random(3)
+    bodies = [json.dumps(generator.task(seeded, number, INITIATIVES)).encode() for number in range(2_000)]
+    validating = [post("/bench/validate/Task", body, token) for body in bodies]
+    creating = [post("/fhir/Task", body, token) for body in bodies]
+    with Server(settings) as server:
+        ceiling = await _measure(server, lambda n: validating[n % 2_000], connections=64, expect=201)
+        found = await _measure(server, lambda n: creating[n % 2_000], connections=64, expect=201)
+        line = faster("create, 64 writers / validate only", found, ceiling, at_least=0.3)
+        await _explain(server, line, lambda n: creating[n % 2_000], connections=64, expect=201)
+    return [line]
+
+
+async def search(folder: Path, size: int = 10_000) -> list[Line]:
+    """Two tokens and a date, 20 of them, against hand-written SQL for the same page."""
+    return [(await _searched(folder, size))[0]]
+
+
+async def growth(folder: Path) -> list[Line]:
+    """The same search at 10 000 and at 100 000 Tasks."""
+    small, at_small = await _searched(folder / "small", 10_000)
+    large, at_large = await _searched(folder / "large", 100_000)
+    return [small, large, dearer("search at 100 000 / at 10 000", at_large, at_small, at_most=1.3)]
+
+
+async def portfolio(folder: Path) -> list[Line]:
+    """Everything of the 40 initiatives in one Bundle, against the same stored bytes joined."""
+    settings = _settings(folder)
+    async with _Open(settings) as engine:
+        loaded = await load(engine, REPORT)
+        assert not loaded.refused, loaded.refused
+    path = f"/fhir/{PORTFOLIO.replace('/', '?')}"
+    with Server(settings) as server:
+        ceiling = await _measure(server, lambda n: get(f"/bench/joined/{PORTFOLIO.replace('?', '/')}"))
+        found = await _measure(server, lambda n: get(path))
+        line = dearer("portfolio Bundle / its bytes joined", found, ceiling, at_most=4.0)
+        await _explain(server, line, lambda n: get(path))
+    return [line]
+
+
+async def _searched(folder: Path, size: int) -> tuple[Line, Measured]:
+    settings = await _generated(folder, size)
+    low, _ = interval(DUE, ZoneInfo("Europe/Oslo"))
+    with Server(settings) as server:
+        by_hand = await _measure(server, lambda n: get(f"/bench/sql/leveranse/{low}"))
+        found = await _measure(server, lambda n: get(SEARCH))
+        line = dearer(f"search at {size} / hand-written SQL", found, by_hand, at_most=2.5)
+        await _explain(server, line, lambda n: get(SEARCH))
+    return line, found
+
+
+async def _measure(
+    server: Server, request: Callable[[int], bytes], *, connections: int = 4, expect: int = 200
+) -> Measured:
+    await measure(server.port, server.pid, request, connections=connections, seconds=0.5, expect=expect)
+    return await measure(server.port, server.pid, request, connections=connections, seconds=SECONDS, expect=expect)
+
+
+async def _explain(
+    server: Server, line: Line, request: Callable[[int], bytes], *, connections: int = 4, expect: int = 200
+) -> None:
+    """Where the time goes, for a figure that was not reached."""
+    if line.reached:
+        return
+    print(f"\n{line.name} is not reached; the server's time meanwhile:")
+    load = measure(server.port, server.pid, request, connections=connections, seconds=SECONDS, expect=expect)
+    print(await profiled(server, load))
+
+
+class _Open:
+    """The engine over an open store, without a server."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.store = store_of(settings)
+        self.engine = engine_of(settings, self.store)
+
+    async def __aenter__(self):  # type: ignore[no-untyped-def]
+        await self.store.open()
+        return self.engine
+
+    async def __aexit__(self, *error: object) -> None:
+        await self.store.close()
+
+
+def _settings(folder: Path) -> Settings:
+    folder.mkdir(parents=True, exist_ok=True)
+    return read_settings(store=f"sqlite:///{folder}/portfolio.db", keys=folder / "keys", port=8917, _env_file=None)
+
+
+async def _generated(folder: Path, size: int) -> Settings:
+    """A store of so many Tasks, t0 on, made by the same code that a transaction runs through."""
+    settings = _settings(folder)
+    seeded = random.Random(0)
+    resources = [generator.initiative(number) for number in range(INITIATIVES)]
+    resources += [{**generator.task(seeded, number, INITIATIVES), "id": f"t{number}"} for number in range(size)]
+    async with _Open(settings) as engine:
+        for start in range(0, len(resources), 1000):
+            some = resources[start : start + 1000]
+            await write(engine, SECRETARIAT, [Intent("PUT", r["resourceType"], r["id"], resource=r) for r in some])
+    return settings
+
+
+BENCHMARKS: dict[str, Callable[[Path], Awaitable[list[Line]]]] = {
+    "read": read,
+    "create": create,
+    "search": search,
+    "portfolio": portfolio,
+    "growth": growth,
+}
+
+
+def main() -> int:
+    names = sys.argv[1:] or list(BENCHMARKS)
+    if unknown := [name for name in names if name not in BENCHMARKS]:
+        print(f"{', '.join(unknown)}: expected some of {', '.join(BENCHMARKS)}", file=sys.stderr)
+        return 2
+    lines: list[Line] = []
+    for name in names:
+        with tempfile.TemporaryDirectory() as folder:
+            print(f"{name}: {BENCHMARKS[name].__doc__}", flush=True)
+            lines += asyncio.run(BENCHMARKS[name](Path(folder)))  # type: ignore[arg-type]
+    _print(lines)
+    return 0 if all(line.reached for line in lines) else 1
+
+
+def _print(lines: list[Line]) -> None:
+    print(f"\n{'':38} {'per second':>10} {'ceiling':>10} {'CPU µs':>8} {'ceiling':>8} {'bytes':>9}   ratio")
+    for line in lines:
+        found, top = line.measured, line.ceiling
+        bound = f"≥ {line.at_least}" if line.at_least is not None else f"≤ {line.at_most}"
+        verdict = bound if line.reached else f"{bound}  NOT REACHED"
+        print(
+            f"{line.name:38} {found.rate:10.0f} {top.rate:10.0f} {found.cpu:8.0f} {top.cpu:8.0f} {found.bytes:9}"
+            f"   {line.ratio:.2f}  ({verdict})"
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""The registry's own application with a few routes beside it that do less: the ceilings. Run in its own process:
+
+    python -m scripts.benchmarks.server PORT
+
+PORTFOLIO_… as for `python -m server serve`.
+"""
+
+from __future__ import annotations
+
+import cProfile
+import os
+import pstats
+import signal
+import sqlite3
+import sys
+import tempfile
+from typing import Any
+
+import uvicorn
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from server import headers
+from server.app import caller_of, create_app, store_of
+from server.outcome import invalid
+from server.resource import decode
+from server.routes import Fhir
+from server.settings import read_settings
+
+JSON = "application/fhir+json; charset=utf-8"
+
+# The page that the benchmark `search` asks for, by hand: the most selective clause drives, the others are looked up
+# by version. Takes the index of the tables as the store makes it, but none of the store's own code.
+BY_HAND = """
+SELECT content.body, r.ref FROM token AS status
+JOIN version AS v ON v.vid = status.vid
+JOIN resource AS r ON r.rid = v.rid
+JOIN content ON content.vid = v.vid
+WHERE status.key = :status_key AND status.code = 'cancelled'
+AND EXISTS (SELECT 1 FROM token AS code WHERE code.key = :code_key AND code.code = 'leveranse' AND code.vid = v.vid)
+AND EXISTS (SELECT 1 FROM date AS due WHERE due.vid = v.vid AND due.key = :due_key AND due.low < :before)
+ORDER BY v.vid DESC LIMIT 20
+"""
+
+
+def main() -> None:
+    settings = read_settings(port=int(sys.argv[1]), _env_file=None)
+    app = create_app(settings, store_of(settings))
+    ceilings = Ceilings(app.state.engine, caller_of(settings), settings.body_limit, str(settings.sqlite_path))
+    # After the first route, so that both are found as fast.
+    app.router.routes[1:1] = ceilings.routes()
+    _profile_on_signal()
+    uvicorn.run(app, port=settings.port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
+
+
+def _profile_on_signal() -> None:
+    """SIGUSR1 begins a profile of this process, SIGUSR2 ends it and writes its 25 dearest functions."""
+    profile = cProfile.Profile()
+
+    def end(*_: object) -> None:
+        profile.disable()
+        with open(f"{tempfile.gettempdir()}/bench-profile-{os.getpid()}.txt", "w") as file:
+            pstats.Stats(profile, stream=file).strip_dirs().sort_stats("tottime").print_stats(25)
+
+    signal.signal(signal.SIGUSR1, lambda *_: profile.enable())
+    signal.signal(signal.SIGUSR2, end)
+
+
+class Ceilings(Fhir):
+    """What the registry could at best do, each through the same server, application and Response."""
+
+    def __init__(self, engine: Any, caller_of: Any, body_limit: int, path: str) -> None:
+        super().__init__(engine, caller_of, body_limit, dict)
+        self.path = path
+        self.kept: dict[str, Any] = {}
+
+    def routes(self) -> list[Any]:
+        return [
+            Route("/bench/{name}", self.constant),
+            Route("/bench/validate/{type}", self.validate_only, methods=["POST"]),
+            Route("/bench/sql/{code}/{before}", self.by_hand),
+            Route("/bench/joined/{query:path}", self.joined),
+        ]
+
+    async def constant(self, request: Request) -> Response:
+        """The bytes of one resource, read once."""
+        name = request.path_params["name"]
+        if name not in self.kept:
+            kind, _, id = name.partition("-")
+            version = await self.engine.store.current(kind, id)
+            assert version is not None
+            self.kept[name] = version.body
+        return Response(self.kept[name], media_type=JSON)
+
+    async def validate_only(self, request: Request) -> Response:
+        """A create as far as its validation."""
+        self._caller(request)
+        headers.takes_json(request.headers.get("content-type"))
+        resource = decode(await self._body(request))
+        if faults := self.engine.faults(resource, request.path_params["type"]):
+            raise invalid(faults)
+        return Response(status_code=201)
+
+    async def by_hand(self, request: Request) -> Response:
+        """The search written as SQL, its page put together."""
+        if "sql" not in self.kept:
+            self.kept["sql"] = sqlite3.connect(self.path)
+            keys = dict(self.kept["sql"].execute("SELECT text, id FROM name"))
+            self.kept["keys"] = {
+                "status_key": keys["Task.status"], "code_key": keys["Task.code"], "due_key": keys["Task.due"],
+            }  # fmt: skip
+        values = {**self.kept["keys"], "before": int(request.path_params["before"])}
+        entries = [
+            b'{"fullUrl":"%b/%b","resource":%b,"search":{"mode":"match"}}'
+            % (self.engine.base.encode(), ref.encode(), body)
+            for body, ref in self.kept["sql"].execute(BY_HAND, values)
+        ]
+        content = b'{"resourceType":"Bundle","type":"searchset","entry":[' + b",".join(entries) + b"]}"
+        return Response(content, media_type=JSON)
+
+    async def joined(self, request: Request) -> Response:
+        """The stored bytes that a search shows, kept from its first asking and put together each time."""
+        if "joined" not in self.kept:
+            from server.access import SECRETARIAT
+            from server.interaction.search import search
+            from server.search.urls import pairs_of
+
+            kind, _, query = request.path_params["query"].partition("/")
+            found = await search(self.engine, SECRETARIAT, kind, pairs_of(query))
+            self.kept["joined"] = [version.body for version in (*found.page.versions, *found.included)]
+        return Response(b"[" + b",".join(self.kept["joined"]) + b"]", media_type=JSON)
+
+
+if __name__ == "__main__":
+    main()
