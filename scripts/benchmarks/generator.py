@@ -9,7 +9,7 @@ from typing import Any
 C = "http://eportefolje.example/fhir"
 _KINDS = [("leveranse", 60), ("avhengighet", 25), ("nytteforutsetning", 15)]
 _STATES = [("completed", 33), ("in-progress", 37), ("ready", 27), ("cancelled", 3)]
-_WORDS = "plan journal legemiddel dialog register terminologi innsyn deling måling pasient helse løsning".split()
+_WORDS = ["plan", "journal", "legemiddel", "dialog", "register", "terminologi", "innsyn", "deling", "måling", "pasient"]
 
 
 def initiative(number: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Awaitable
+from pathlib import Path
 from typing import Any
 
 from server.settings import Settings
@@ -49,9 +51,12 @@ async def profiled(server: Server, load: Awaitable[Any]) -> str:
     os.kill(server.pid, signal.SIGUSR1)
     await load
     os.kill(server.pid, signal.SIGUSR2)
-    time.sleep(1.0)
-    path = f"{tempfile.gettempdir()}/bench-profile-{server.pid}.txt"
-    with open(path) as file:
-        text = file.read()
-    os.unlink(path)
+    await asyncio.sleep(1.0)
+    path = Path(tempfile.gettempdir()) / f"bench-profile-{server.pid}.txt"
+    return _taken(path)
+
+
+def _taken(path: Path) -> str:
+    text = path.read_text()
+    path.unlink()
     return text
