@@ -56,6 +56,13 @@ class Access:
         labels = decode(version.body).get("meta", {}).get("security", [])
         return not any(label.get("system") == CONFIDENTIALITY and label.get("code") == "R" for label in labels)
 
+    def readable(self, caller: Caller, versions: tuple[Version, ...]) -> tuple[Version, ...]:
+        """Those of them that this caller may see, in their order."""
+        if caller.role in ("secretariat", "reporter"):
+            return versions
+        # Most bodies carry no label at all; the look for it is done here, for a call costs more than the look.
+        return tuple(v for v in versions if v.body is None or _LABEL not in v.body or self.may_read(caller, v))
+
     def visible(self, caller: Caller, resource_type: str) -> tuple[Criterion, ...]:
         """What every search of this caller is narrowed by."""
         if caller.role in ("secretariat", "reporter"):

@@ -25,11 +25,9 @@ def searchset(found: Found, base: str, summary: frozenset[str] | None = None) ->
     carries the moment of this page. `summary`: the elements that _summary=true keeps for this type."""
     query = found.query
     shown = _shown(query, summary)
-    entries = [_entry(version, base, b"match", shown) for version in found.page.versions]
-    entries += [_entry(version, base, b"include", None) for version in found.included]
+    parts = _entries(found.page.versions, base, b"match", shown) + _entries(found.included, base, b"include", None)
     if found.remarks:
-        remark = encode(outcome(found.remarks))
-        entries.append(b'{"resource":' + remark + b',"search":{"mode":"outcome"}}')
+        parts += [b',{"resource":', encode(outcome(found.remarks)), b',"search":{"mode":"outcome"}}']
     links = [("self", _search_url(found, base, query.used, found.as_of))]
     instant = found.as_of or found.moment.instant
     if found.page.next is not None or query.cursor is not None:
@@ -37,47 +35,49 @@ def searchset(found: Found, base: str, summary: frozenset[str] | None = None) ->
     if found.page.next is not None:
         used = [*query.used, ("_page", cursor_text(found.page.next))]
         links.append(("next", _search_url(found, base, used, instant)))
-    return _bundle("searchset", found.moment, found.page.total, links, entries)
+    return _bundle("searchset", found.moment, found.page.total, links, parts)
 
 
 def history_bundle(story: Story, base: str) -> bytes:
     """The history Bundle, newest first. R4 http.html#history."""
-    entries = [_history_entry(version, base) for version in story.page.versions]
+    parts = [_history_entry(version, base) for version in story.page.versions]
     url = f"{base}/{story.path}"
     links = [("self", f"{url}?{query_of(story.used)}" if story.used else url)]
     if story.page.next is not None:
         used = [*story.used, ("_asOf", story.moment.instant), ("_page", cursor_text(story.page.next))]
         links.append(("next", f"{url}?{query_of(used)}"))
-    return _bundle("history", story.moment, story.page.total, links, entries)
+    return _bundle("history", story.moment, story.page.total, links, parts)
 
 
 def response_bundle(kind: str, entries: Iterable[Entry], base: str, *, show: bool) -> bytes:
     """The answer to a transaction or batch; `show` the resources written (Prefer: return=representation)."""
     parts = [_response_entry(entry, base, show=show) for entry in entries]
-    return b'{"resourceType":"Bundle","type":"%b-response"%b}' % (kind.encode(), _array(b"entry", parts))
+    array = b',"entry":[%b]' % b",".join(parts) if parts else b""
+    return b'{"resourceType":"Bundle","type":"%b-response"%b}' % (kind.encode(), array)
 
 
-def _bundle(kind: str, moment: Moment, total: int | None, links: list[tuple[str, str]], entries: list[bytes]) -> bytes:
+def _bundle(kind: str, moment: Moment, total: int | None, links: list[tuple[str, str]], parts: list[bytes]) -> bytes:
     head = [
         b'{"resourceType":"Bundle","meta":{"lastUpdated":"%b"},"type":"%b"' % (moment.instant.encode(), kind.encode())
     ]
     if total is not None:
         head.append(b',"total":%d' % total)
     head.append(b',"link":' + encode([{"relation": relation, "url": url} for relation, url in links]))
-    return b"".join([*head, _array(b"entry", entries), b"}"])
+    if not parts:
+        # R4 forbids empty arrays, so no entries means no element.
+        return b"".join([*head, b"}"])
+    return b"".join([*head, b',"entry":[', parts[0][1:], *parts[1:], b"]}"])
 
 
-def _array(name: bytes, items: list[bytes]) -> bytes:
-    """R4 forbids empty arrays, so no items means no element."""
-    return b',"%b":[%b]' % (name, b",".join(items)) if items else b""
-
-
-def _entry(version: Version, base: str, mode: bytes, kept: frozenset[str] | None) -> bytes:
-    body = version.body or b""
-    if kept is not None:
-        body = subset(body, kept)
-    url = f"{base}/{version.resource_type}/{version.id}".encode()
-    return b'{"fullUrl":"%b","resource":%b,"search":{"mode":"%b"}}' % (url, body, mode)
+def _entries(versions: Iterable[Version], base: str, mode: bytes, kept: frozenset[str] | None) -> list[bytes]:
+    """The pieces of these entries, a comma before each entry: joined once, with all the rest of the Bundle."""
+    tail = b',"search":{"mode":"%b"}}' % mode
+    parts = []
+    for version in versions:
+        head = f',{{"fullUrl":"{base}/{version.resource_type}/{version.id}","resource":'
+        body = version.body or b""
+        parts += [head.encode(), body if kept is None else subset(body, kept), tail]
+    return parts
 
 
 def _history_entry(version: Version, base: str) -> bytes:
@@ -95,7 +95,7 @@ def _history_entry(version: Version, base: str) -> bytes:
         )
     )
     resource = b'"resource":%b,' % version.body if version.body is not None else b""
-    return b'{"fullUrl":"%b",%b%b' % (url, resource, tail)
+    return b',{"fullUrl":"%b",%b%b' % (url, resource, tail)
 
 
 def _response_entry(entry: Entry, base: str, *, show: bool) -> bytes:

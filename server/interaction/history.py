@@ -41,7 +41,7 @@ async def history(
         )
         if id is not None and not page.total and since is None:
             raise FhirError("not-found", f"Finnes ikke / {resource_type}/{id} is not known here.")
-        shown = tuple(version for version in page.versions if engine.access.may_read(caller, version))
+        shown = engine.access.readable(caller, page.versions)
         total = page.total if len(shown) == len(page.versions) else None
         path = "/".join(part for part in (resource_type, id, "_history") if part)
         used = tuple((name, text) for name, text in pairs if name in ("_count", "_since"))

@@ -43,7 +43,7 @@ async def search(
             moment = snapshot.moment
     except Unavailable as error:
         raise unavailable(error) from None
-    shown = tuple(version for version in included if engine.access.may_read(caller, version))
+    shown = engine.access.readable(caller, included)
     remarks = (*parsed.unknown, *_cut(cut))
     return Found(parsed.query, moment, parsed.as_of, page, shown, remarks)
 

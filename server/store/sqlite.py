@@ -27,7 +27,7 @@ from server.store.store import Indexed, Moment, Page, Unavailable, Unit, Version
 
 T = TypeVar("T")
 
-ON_LOOP = 0.002
+ON_LOOP = 0.005
 """Seconds that a read may hold the event loop."""
 
 _STEPS_BETWEEN_LOOKS = 2_000

@@ -162,11 +162,6 @@ def microseconds(instant: str) -> int:
 
 
 @lru_cache(maxsize=4096)
-def _second(seconds: int) -> str:
-    return (_EPOCH + timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S")
-
-
 def instant_text(instant: int) -> str:
     """Microseconds since 1970 as text, as in Moment."""
-    seconds, rest = divmod(instant, 1_000_000)
-    return f"{_second(seconds)}.{rest:06d}Z"
+    return (_EPOCH + timedelta(microseconds=instant)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -17,6 +17,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+import msgspec
+
 from server.search.query import Cursor, Include, Query
 
 Ref = tuple[str, str]
@@ -53,10 +55,11 @@ class Moment:
     instant: str
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
+class Version(msgspec.Struct, frozen=True):
     """One version of a resource. `body` is the JSON as served, meta.versionId and meta.lastUpdated within;
-    None when this version is a deletion. `method` is how it came to be, for history entries."""
+    None when this version is a deletion. `method` is how it came to be, for history entries.
+
+    A Struct, for one search may make hundreds: a frozen dataclass takes six times as long to make."""
 
     resource_type: str
     id: str
