@@ -17,7 +17,7 @@ from server.store.store import Body
 Resource = dict[str, Any]
 
 ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
-_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _MAX_DEPTH = 100
 
 

@@ -34,13 +34,13 @@ JSON = "application/fhir+json; charset=utf-8"
 # by version. Takes the index of the tables as the store makes it, but none of the store's own code.
 BY_HAND = """
 SELECT content.body, r.ref FROM token AS status
-JOIN version AS v ON v.vid = status.vid
-JOIN resource AS r ON r.rid = v.rid
-JOIN content ON content.vid = v.vid
+CROSS JOIN version AS v ON v.vid = status.vid
+CROSS JOIN resource AS r ON r.rid = v.rid
+CROSS JOIN content ON content.vid = v.vid
 WHERE status.key = :status_key AND status.code = 'cancelled'
-AND EXISTS (SELECT 1 FROM token AS code WHERE code.key = :code_key AND code.code = 'leveranse' AND code.vid = v.vid)
-AND EXISTS (SELECT 1 FROM date AS due WHERE due.vid = v.vid AND due.key = :due_key AND due.low < :before)
-ORDER BY v.vid DESC LIMIT 20
+AND EXISTS (SELECT 1 FROM token AS code WHERE code.key = :code_key AND code.code = 'leveranse' AND code.vid = status.vid)
+AND EXISTS (SELECT 1 FROM date AS due WHERE due.vid = status.vid AND due.key = :due_key AND due.low < :before)
+ORDER BY status.vid DESC LIMIT 20
 """
 
 

@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import uuid
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
-from server.access import Access, Caller
+from server.access import Access
 from server.definitions.registry import Registry
 from server.definitions.validation import Validator
 from server.outcome import FhirError, Issue
 from server.portfolio.complete import Complete
 from server.resource import Resource
 from server.search.parse import Parser
+from server.search.query import Query
 from server.search.values import Indexer
-from server.store.store import Moment, Store
+from server.store.store import Moment, Page, Snapshot, Store, Version
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,36 @@ class Engine:
         return self.validator.validate(resource, expected_type=resource_type)
 
 
+class Reading:
+    """The newest moment of a store, taken at the first read: a write that needs to read nothing takes none.
+
+    An async context; what it gives is a Snapshot but for `moment`."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._stack = AsyncExitStack()
+        self._snapshot: Snapshot | None = None
+
+    async def __aenter__(self) -> Reading:
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        await self._stack.aclose()
+
+    async def read(self, resource_type: str, id: str) -> Version | None:
+        """As Snapshot.read."""
+        return await (await self._taken()).read(resource_type, id)
+
+    async def search(self, query: Query) -> Page:
+        """As Snapshot.search."""
+        return await (await self._taken()).search(query)
+
+    async def _taken(self) -> Snapshot:
+        if self._snapshot is None:
+            self._snapshot = await self._stack.enter_async_context(self._store.snapshot())
+        return self._snapshot
+
+
 async def moment_of(store: Store, text: str | None) -> Moment | None:
     """The moment that `_asOf` asks for; None for the present. FhirError value when it is no past instant."""
     if text is None:
@@ -65,6 +98,3 @@ async def moment_of(store: Store, text: str | None) -> Moment | None:
         return await store.moment(instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
     except ValueError:
         raise FhirError("value", f"_asOf={text} is in the future.", expression="_asOf") from None
-
-
-__all__ = ["Caller", "Engine", "moment_of"]

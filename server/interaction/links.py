@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from server.interaction.engine import Engine
+from server.interaction.engine import Engine, Reading
 from server.outcome import FhirError
 from server.resource import Resource, references, rewritten
 from server.search.match import matches
 from server.search.query import Query
-from server.store.store import Indexed, Ref, Snapshot
+from server.store.store import Indexed, Ref
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Links:
     """The references of one request. `found` collects the searches that were relied upon."""
 
     engine: Engine
-    snapshot: Snapshot
+    snapshot: Reading
     found: list[tuple[Query, frozenset[str]]]
     targets: Sequence[Target]
     _names: dict[str, str] = field(default_factory=dict)

@@ -14,13 +14,13 @@ from typing import Any, Literal
 import jsonpatch
 
 from server.access import Caller
-from server.interaction.engine import Engine
+from server.interaction.engine import Engine, Reading
 from server.interaction.links import Links, Target
 from server.interaction.search import unavailable
 from server.outcome import FhirError, Issue, invalid
 from server.resource import ID, Resource, body, decode, references, same
 from server.search.query import Query
-from server.store.store import Conflict, Ref, Snapshot, Unavailable, Unit, Version, Write
+from server.store.store import Conflict, Ref, Unavailable, Unit, Version, Write
 
 _FREE_ATTEMPTS = 3
 _ATTEMPTS = 60
@@ -83,7 +83,7 @@ async def write(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> li
 
 async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written] | None:
     try:
-        async with engine.store.snapshot() as snapshot:
+        async with Reading(engine.store) as snapshot:
             plan = _Plan(engine, caller, snapshot)
             drafts, unit = await plan.made(intents)
         if not unit.writes:
@@ -114,7 +114,7 @@ class _Plan:
 
     engine: Engine
     caller: Caller
-    snapshot: Snapshot
+    snapshot: Reading
     unchanged: dict[Ref, int] = field(default_factory=dict)
     found: list[tuple[Query, frozenset[str]]] = field(default_factory=list)
     drafts: list[_Draft] = field(default_factory=list)

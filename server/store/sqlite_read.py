@@ -80,7 +80,7 @@ class Search:
 
     query: Query
     criteria: Criteria
-    counts: list[int | None]
+    looks: list[sqlite_search.Look | None]
     by: sqlite_search.Driver
 
     def page(self, limit: int) -> Sql:
@@ -92,11 +92,13 @@ class Search:
 
 def planned(connection: sqlite3.Connection, query: Query, criteria: Criteria) -> Search:
     """Runs the probes and chooses the driver."""
-    counts: list[int | None] = [
-        None if probe is None else connection.execute(probe.text, probe.parameters).fetchall()[0][0]
-        for probe in sqlite_search.probes(query, criteria)
-    ]
-    return Search(query, criteria, counts, sqlite_search.driver(query, criteria, counts))
+    looks = [None if probe is None else _look(connection, probe) for probe in sqlite_search.probes(query, criteria)]
+    return Search(query, criteria, looks, sqlite_search.driver(looks))
+
+
+def _look(connection: sqlite3.Connection, probe: Sql) -> sqlite_search.Look:
+    count, oldest, bound = connection.execute(probe.text, probe.parameters).fetchall()[0]
+    return sqlite_search.Look(count, bound, oldest)
 
 
 def found_ids(connection: sqlite3.Connection, query: Query, criteria: Criteria) -> frozenset[str]:
@@ -286,10 +288,8 @@ class Reader:
         search = planned(self.connection, query, self.criteria)
         lines = []
         for place, criterion in enumerate(query.criteria):
-            number = search.counts[place]
-            count = (
-                "" if number is None else f", {number}{'+' if number >= sqlite_search.bound(query) else ''} candidates"
-            )
+            look = search.looks[place]
+            count = "" if look is None else f", {look.count}{'' if look.whole else '+'} candidates"
             role = f"drives ({search.by.form})" if place == search.by.place else "checked on each"
             lines.append(f"{criterion}: {role}{count}")
         if search.by.place is None:

@@ -1,10 +1,10 @@
 """Query -> (SQL, parameters). Pure: it opens nothing and reads no clock.
 
 One criterion *drives*: its candidates are taken from an index, and the others are checked on each. Which one is
-the most selective is found by `probes`, bounded counts that the store runs first. In four forms:
+the most selective is found by `probes`, bounded looks that the store takes first. In four forms:
 
+stream   a single value, newest first straight from the index, so that a page ends early
 few      fewer candidates than the probe's bound: all are gathered and checked
-stream   a broad single value, newest first straight from the index, so that a page ends early
 type     no broad single value either: all of the type, newest first
 sorted   by other keys: matches in any of these forms, then their keys, then the page
 """
@@ -19,6 +19,8 @@ from server.store.sqlite_criteria import Criteria, Parameter, Sql, joined
 
 FEW = 1000
 """Candidates that are gathered rather than streamed; ten times as many when all matches are needed anyway."""
+SAMPLE = 200
+"""Rows that a look takes of a value that can stream: enough to tell a rare one from a common one."""
 
 _DRIVING_PREFIXES = frozenset(("eq", "lt", "le", "sa", "eb"))
 _SORT_COLUMN = {"string": "folded", "token": "code", "uri": "value", "reference": "ref"}
@@ -44,34 +46,50 @@ class Driver:
     form: Literal["few", "stream", "type"]
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a probe saw: `count` rows, which are all of them when they are fewer than `bound`; of a value that can
+    stream also the ordinal of the oldest: the older the last of so many newest rows, the rarer the value."""
+
+    count: int
+    bound: int
+    oldest: int | None
+
+    @property
+    def whole(self) -> bool:
+        return self.count < self.bound
+
+
 def bound(query: Query) -> int:
-    """How far `probes` count."""
+    """How far the probes of what cannot stream count."""
     return FEW if newest_first(query) and not counted(query) else 10 * FEW
 
 
 def probes(query: Query, criteria: Criteria) -> list[Sql | None]:
-    """Per criterion the SELECT of how many candidates it has, up to the bound; None where it cannot drive."""
-    found: list[Sql | None] = []
-    for criterion in query.criteria:
-        selects = candidates(criterion, query.resource_type, criteria)
-        if selects is None:
-            found.append(None)
-            continue
-        union = _union(selects)
-        text = f"SELECT count(*) FROM (SELECT 1 FROM ({union.text}) LIMIT ?)"
-        found.append(Sql(text, (*union.parameters, bound(query))))
-    return found
+    """Per criterion the SELECT of (count, oldest vid or NULL, bound) of its candidates; None where it cannot drive."""
+    return [_probe(criterion, query, criteria) for criterion in query.criteria]
 
 
-def driver(query: Query, criteria: Criteria, counts: list[int | None]) -> Driver:
-    """The choice, given what the probes counted."""
-    known = [(number, place) for place, number in enumerate(counts) if number is not None]
-    least, place = min(known, default=(bound(query), 0))
-    if least < bound(query):
-        return Driver(place, "few")
-    for place, criterion in enumerate(query.criteria):
-        if _streams(criterion, criteria):
-            return Driver(place, "stream")
+def _probe(criterion: Criterion, query: Query, criteria: Criteria) -> Sql | None:
+    selects = candidates(criterion, query.resource_type, criteria)
+    if selects is None:
+        return None
+    if _streams(criterion, criteria):
+        (select,) = selects
+        text = f"SELECT count(*), min(vid), {SAMPLE} FROM ({select.text} ORDER BY d.vid DESC LIMIT {SAMPLE})"
+        return Sql(text, select.parameters)
+    union, limit = _union(selects), bound(query)
+    return Sql(f"SELECT count(*), NULL, {limit} FROM (SELECT 1 FROM ({union.text}) LIMIT {limit})", union.parameters)
+
+
+def driver(looks: list[Look | None]) -> Driver:
+    """The choice: what is seen whole and has least, else the rarest that streams, else the type."""
+    seen = [(look, place) for place, look in enumerate(looks) if look is not None]
+    if whole := [(look.count, place, look.oldest) for look, place in seen if look.whole]:
+        count, place, oldest = min(whole, key=lambda one: one[:2])
+        return Driver(place, "few" if oldest is None or count == 0 else "stream")
+    if streaming := [(look.oldest, place) for look, place in seen if look.oldest is not None]:
+        return Driver(min(streaming)[1], "stream")
     return Driver(None, "type")
 
 

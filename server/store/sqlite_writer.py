@@ -43,6 +43,10 @@ class Working(Protocol):
         """A job was rolled back to its savepoint."""
         ...
 
+    def committing(self) -> None:
+        """The transaction is about to be committed; what waits is to be written."""
+        ...
+
     def committed(self) -> None: ...
 
     def abandoned(self) -> None:
@@ -151,12 +155,30 @@ class Writer(Generic[W]):
                 self._abandon(batch, job.error or Unavailable("SQLite rolled the transaction back."))
                 return
         try:
+            self._working.committing()
+        except Exception:
+            if len(batch) > 1:
+                self._one_by_one(batch)
+                return
+            raise
+        try:
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
             known = getattr(error, "sqlite_errorname", "") in _NOT_COMMITTED
             self._abandon(batch, Unavailable(str(unavailable(error)), uncertain=not known))
             return
         self._working.committed()
+
+    def _one_by_one(self, batch: list[_Job]) -> None:
+        """What waited for the end of the batch could not be written: only the job that it belongs to shall fail."""
+        self._connection.execute("ROLLBACK")
+        self._working.abandoned()
+        for job in batch:
+            job.result = job.error = None
+            try:
+                self._commit([job])
+            except Exception as error:
+                self._abandon([job], error)
 
     def _attempt(self, job: _Job) -> None:
         self._connection.execute("SAVEPOINT job")
