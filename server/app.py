@@ -23,6 +23,7 @@ from server.definitions.validation import Validator
 from server.interaction.engine import Engine
 from server.metrics import Metrics
 from server.outcome import FhirError, Issue, outcome
+from server.pages import routes as pages
 from server.portfolio.complete import Complete
 from server.resource import encode
 from server.routes import Fhir
@@ -105,6 +106,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     )
     fhir = Fhir(engine, caller_of(settings), settings.body_limit, lambda: statement)
     app.router.routes.extend([*fhir.routes(), *health.routes(store)])
+    app.router.routes.extend(pages.routes(engine, caller_of(settings)))
     metrics = Metrics()
     app.router.routes.extend(metrics.routes())
     app.add_exception_handler(FhirError, _refused)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
@@ -140,18 +140,24 @@ def _unversioned(resource: Resource) -> Resource:
     return {**rest, "meta": meta} if meta else rest
 
 
-def references(value: Any, path: str) -> Iterator[tuple[str, Resource]]:
+def references(value: Any, path: str) -> list[tuple[str, Resource]]:
     """Every object with a `reference` text within, with its place ("Task.input[0].valueReference")."""
-    if isinstance(value, dict):
-        if isinstance(value.get("reference"), str):
-            yield path, value
+    found: list[tuple[str, Resource]] = []
+    _references(value, path, found)
+    return found
+
+
+def _references(value: Any, path: str, found: list[tuple[str, Resource]]) -> None:
+    if type(value) is dict:
+        if "reference" in value and isinstance(value["reference"], str):
+            found.append((path, value))
         for key, item in value.items():
-            if isinstance(item, dict | list):
-                yield from references(item, f"{path}.{key}")
-    elif isinstance(value, list):
+            if type(item) is dict or type(item) is list:
+                _references(item, f"{path}.{key}", found)
+    else:
         for index, item in enumerate(value):
-            if isinstance(item, dict | list):
-                yield from references(item, f"{path}[{index}]")
+            if type(item) is dict or type(item) is list:
+                _references(item, f"{path}[{index}]", found)
 
 
 def rewritten(value: Any, change: Callable[[str, str], str]) -> Any:

@@ -23,6 +23,7 @@ from server.store.store import Version
 
 _FORM = "application/x-www-form-urlencoded"
 _PATCH = "application/json-patch+json"
+_SHOWN = ("_format", "_pretty")
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Endpoint = Callable[[Request], Awaitable[Response]]
 CallerOf = Callable[[str | None], Caller]
@@ -122,6 +123,9 @@ class Fhir:
     async def create(self, request: Request) -> Response:
         """POST [type]."""
         caller = self._caller(request)
+        if any(name not in _SHOWN for name, _ in pairs_of(request.url.query)):
+            # Some clients send the condition of a conditional create here; ignored, it would make a duplicate.
+            raise FhirError("not-supported", "A create has its condition in the header If-None-Exist, not in the URL.")
         resource = await self._resource(request)
         condition = headers.sent(request.scope, b"if-none-exist")
         written = await create.create(

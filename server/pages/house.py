@@ -1,0 +1,83 @@
+"""House: what the pages share, and their one way to the data: the same interactions as the API, at one instant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from server.access import Caller
+from server.interaction.engine import Engine
+from server.interaction.search import Found, search
+from server.pages import elements
+from server.pages.codes import Codes
+from server.search.parse import cursor_text
+from server.search.urls import query_of
+
+MAX_COUNT = 500
+
+
+@dataclass(frozen=True)
+class House:
+    """The engine, the words of its codes, and the path that the pages are mounted below."""
+
+    engine: Engine
+    codes: Codes
+    root: str
+
+    def today(self) -> date:
+        """In the registry's time zone."""
+        return self.engine.now().astimezone(self.engine.parser.zone).date()
+
+    def day(self, instant: str) -> date:
+        """The day of an `_asOf`, which the search has accepted, in the registry's time zone."""
+        return datetime.fromisoformat(instant.strip().replace(" ", "+")).astimezone(self.engine.parser.zone).date()
+
+    def api(self, path: str, as_of: Iterable[tuple[str, str]] = ()) -> str:
+        """The URL of something in the API, as of an instant."""
+        query = query_of(as_of)
+        return f"{self.engine.base}/{path}" + (f"?{query}" if query else "")
+
+    def sid(self, name: str) -> str:
+        """One of our own identifier systems."""
+        return f"{self.codes.base}/sid/{name}"
+
+    def task_code(self, code: str) -> tuple[str, str]:
+        """The search parameter of one kind of Task."""
+        return "code", f"{self.codes.system('task-type')}|{code}"
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Searches of one caller; after the first one `instant` holds its moment, and all that follow are of it."""
+
+    house: House
+    caller: Caller
+    instant: str
+
+    async def search(self, resource_type: str, *pairs: tuple[str, str]) -> Found:
+        """One page of matches. FhirError for what is not understood."""
+        return await search(
+            self.house.engine, self.caller, resource_type, [*pairs, ("_asOf", self.instant)], strict=True
+        )
+
+    async def all(self, resource_type: str, *pairs: tuple[str, str]) -> list[dict[str, Any]]:
+        """Every match, page by page."""
+        asked = (*pairs, ("_count", str(MAX_COUNT)))
+        found = await self.search(resource_type, *asked)
+        versions = list(found.page.versions)
+        while found.page.next is not None:
+            found = await self.search(resource_type, *asked, ("_page", cursor_text(found.page.next)))
+            versions += found.page.versions
+        return [elements.resource_of(version) for version in versions]
+
+
+def by_type(found: Found) -> Mapping[str, Mapping[str, dict[str, Any]]]:
+    """What came along as includes: type -> "Type/id" -> resource, in the order of its finding."""
+    kinds: dict[str, dict[str, dict[str, Any]]] = {"PlanDefinition": {}, "Task": {}, "Organization": {}}
+    for version in found.included:
+        kinds.setdefault(version.resource_type, {})[f"{version.resource_type}/{version.id}"] = elements.resource_of(
+            version
+        )
+    return kinds
