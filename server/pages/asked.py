@@ -60,13 +60,17 @@ class Asked:
         """Another page in the same language, at the same instant and round."""
         return self.url(path, [pair for pair in self.pairs if pair[0] in _LASTING])
 
+    def plain(self, path: str) -> str:
+        """Another page in the same language and nothing more: the way out of a refusal."""
+        return self.url(path, [("lang", self.lang)] if self.one("lang") else [])
+
     def frame(self, api_url: str, instant: str = "", round: str = "") -> Frame:
         """The surroundings of a page whose data are of this instant, counted from this round ("none": of none)."""
         return Frame(
             lang=self.lang,
             languages=tuple(Language(code, name, self.changed(lang=code), code == self.lang) for code, name in _NAMES),
             root=self.root,
-            home_url=self.other("/"),
+            home_url=self.other("/") if instant else self.plain("/"),
             api_url=api_url,
             instant=instant,
             lasting_url=self.changed(_asOf=instant, round=round) if instant else "",
