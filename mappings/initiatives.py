@@ -31,7 +31,7 @@ def computer_name(title: str) -> str:
 def initiative(context: Context, report: Report, row: InitiativeRow, standing: Resource | None = None) -> Resource:
     """The PlanDefinition of a row; with `standing`, the one that stands after an earlier report, brought up to
     date with what this report's form asks (decision 15)."""
-    return typed(_updated(context, row, standing) if standing else _new(context, report, row))
+    return _updated(context, row, standing) if standing else typed(_new(context, report, row))
 
 
 def _new(context: Context, report: Report, row: InitiativeRow) -> Resource:
@@ -168,4 +168,6 @@ def _updated(context: Context, row: InitiativeRow, standing: Resource) -> Resour
         author=[_owner(context, row)],
         contact=_contact(context, row) or standing.get("contact"),
     )
+    # What stands is sent as it is there, its server's instants to the millisecond too, which the model would change.
+    new = typed({"resourceType": "PlanDefinition", "status": standing["status"], **new})
     return {name: value for name, value in standing.items() if name not in own} | new

@@ -38,8 +38,8 @@ CROSS JOIN version AS v ON v.vid = status.vid
 CROSS JOIN resource AS r ON r.rid = v.rid
 CROSS JOIN content ON content.vid = v.vid
 WHERE status.key = :status_key AND status.code = 'cancelled'
-AND EXISTS (SELECT 1 FROM token AS code WHERE code.key = :code_key AND code.code = 'leveranse' AND code.vid = status.vid)
-AND EXISTS (SELECT 1 FROM date AS due WHERE due.vid = status.vid AND due.key = :due_key AND due.low < :before)
+AND EXISTS (SELECT 1 FROM token AS t WHERE t.key = :code_key AND t.code = 'leveranse' AND t.vid = status.vid)
+AND EXISTS (SELECT 1 FROM date AS d WHERE d.vid = status.vid AND d.key = :due_key AND d.low < :before)
 ORDER BY status.vid DESC LIMIT 20
 """
 

@@ -255,7 +255,7 @@ class Parser:
         clauses = []
         for index, (part, component) in enumerate(zip(parts, parameter.components, strict=False)):
             if part:
-                compared = self._values(parameter, component.type, name, part.replace(",", "\\,"))
+                compared = self._values(parameter, component.type, name, part)
                 clauses.append(Clause(f"{parameter.key}${index}", _KINDS[component.type], "match", compared))
         if not clauses:
             raise FhirError("value", f"{name}={text}: no part is given.", expression=name)
@@ -278,20 +278,19 @@ class Parser:
         if target and target not in (parameter.targets or self.resource_types) & self.resource_types:
             raise FhirError("value", f"{name}: {code} never points to a {target} served here.", expression=name)
         targets = [target] if target else sorted((parameter.targets or self.resource_types) & self.resource_types)
-        found = [
-            Chain(parameter.key, kind, parameter.canonical, criterion)
-            for kind in targets
-            if (criterion := self._known(kind, rest, text)) is not None
-        ]
+        found: list[Criterion] = []
+        refused: FhirError | None = None
+        for kind in targets:
+            try:
+                found.append(Chain(parameter.key, kind, parameter.canonical, self.criterion(kind, rest, text)))
+            except Unknown:
+                continue
+            except FhirError as error:
+                # Where no type is named, one that cannot be searched so says nothing of the others.
+                refused = refused or error
         if not found:
-            raise Unknown(f"Ukjent søkeparameter / Unknown search parameter «{rest}» after {head}.")
+            raise refused or Unknown(f"Ukjent søkeparameter / Unknown search parameter «{rest}» after {head}.")
         return found[0] if len(found) == 1 else AnyOf(tuple(found))
-
-    def _known(self, resource_type: str, name: str, text: str) -> Criterion | None:
-        try:
-            return self.criterion(resource_type, name, text)
-        except Unknown:
-            return None
 
     def _has(self, resource_type: str, name: str, text: str) -> Criterion:
         parts = name.split(":", 3)

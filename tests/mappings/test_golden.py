@@ -28,3 +28,9 @@ def test_golden_small_report_gives_the_agreed_bundle_and_remarks() -> None:
     }
     as_agreed(GOLDEN / "small.bundle.json", json.dumps(agreed, ensure_ascii=False, indent=2) + "\n")
     as_agreed(GOLDEN / "small.log.txt", "".join(f"{remark}\n" for remark in result.log))
+
+
+def test_golden_the_open_round_that_is_shipped_is_the_one_of_the_tables() -> None:
+    opened = mappings.round_bundle("2023-09", canonical=CANONICAL)
+    shipped = Path(mappings.__file__).parent / "data" / "round-2023-09.json"
+    as_agreed(shipped, json.dumps(opened, ensure_ascii=False, indent=2) + "\n")

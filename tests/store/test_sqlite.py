@@ -183,7 +183,11 @@ async def test_no_search_scans_a_table(opened: SqliteStore, query: Query) -> Non
     async with opened.snapshot() as snapshot:
         plan = [line for line in await snapshot.explain(query) if line.startswith(("SCAN", "SEARCH"))]
     assert plan
-    assert {line for line in plan if line.startswith("SCAN")} <= {"SCAN k", "SCAN i", "SCAN m"}  # The matches found so far.
+    assert {line for line in plan if line.startswith("SCAN")} <= {
+        "SCAN k",
+        "SCAN i",
+        "SCAN m",
+    }  # The matches found so far.
 
 
 _WRITING = """
