@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from server.interaction.engine import Engine, Reading
 from server.outcome import FhirError
-from server.resource import Resource, references, rewritten
+from server.resource import Resource, references, rewritten, unresolved
 from server.search.match import matches
 from server.search.query import Query
 from server.store.store import Indexed, Ref
@@ -67,6 +67,8 @@ class Links:
         (412) for one that finds several."""
         if self._names:
             resource = rewritten(resource, self._renamed)
+        if not unresolved(resource):
+            return resource
         known: dict[str, str] = {}
         for place, reference in references(resource, resource["resourceType"]):
             text = reference["reference"]

@@ -1,7 +1,8 @@
 """What the writer's jobs do: one unit checked and written, the newest moment fixed, index rows replaced.
 
-All of it runs inside a savepoint on the writer's connection, and sees the earlier jobs of its batch. Index rows wait
-in `_Pending` until the batch ends or a job must see them: sorted, and many to a statement, they cost half as much.
+All of it runs on the writer's connection and sees the earlier jobs of its batch. Every statement gives up the
+interpreter lock, and a busy event loop is slow to give it back: so rows wait in `_Pending` until the batch ends or a
+job must see them, many go to a statement, and a job that writes nothing at once needs no savepoint either.
 """
 
 from __future__ import annotations
@@ -10,62 +11,88 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
+from typing import Any
 
-from server.search.query import Kind
 from server.store.sqlite_criteria import Criteria, marks
 from server.store.sqlite_read import KnownNames, found_ids, newest
 from server.store.sqlite_schema import COLUMNS, KINDS, PREFIX, instant_text, interrupted
 from server.store.store import Conflict, Indexed, Moment, Ref, Unavailable, Unit, Version, Write
 
 _MOST_NAMES = 100_000
-# Every statement gives up the interpreter lock and must get it back. 64 rows of 8 values stay below the 999 values
-# that the oldest SQLite takes.
+# 64 rows of 8 values stay below the 999 values that the oldest SQLite takes.
 _ROWS_AT_ONCE = 64
 _REFERRERS = 10
 
-_RESOURCE = "SELECT rid, vid, version_id FROM resource WHERE ref = ?"
-_VERSION = "INSERT INTO version (vid, rid, type, version_id, instant, deleted, method) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_RESOURCE = "SELECT rid, ref, vid, version_id, deleted FROM resource WHERE ref = ?"
 _NEWEST = "UPDATE resource SET vid = ?, version_id = ?, deleted = ? WHERE rid = ?"
-_NEW = "INSERT INTO resource (vid, version_id, deleted, ref) VALUES (?, ?, ?, ?)"
 
-Row = tuple[int | float | str, ...]
+Row = tuple[int | float | str | bytes, ...]
+Rows = tuple[str, list[Row]]
+"""A table's name and rows for it."""
+Standing = tuple[int, int | None, int, bool]
+"""A row of `resource`: rid, newest vid (None: only a target so far), its version_id or 0, deleted."""
+
+# The tables that a batch fills, in the order of its filling, with the columns given.
+_TABLES: dict[str, tuple[str, ...]] = {
+    "resource": ("rid", "ref", "vid", "version_id", "deleted"),
+    "clock": ("sequence", "instant"),
+    "version": ("vid", "rid", "type", "version_id", "instant", "deleted", "method"),
+    "content": ("vid", "body"),
+    **{str(kind): columns for kind, columns in COLUMNS.items()},
+}
 
 
 class Interning:
     """Texts to their numbers, written where missing. What was learnt is kept only once it is committed: an id that
     was rolled back may later stand for another text."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, before_writing: Callable[[], None]) -> None:
         self._connection = connection
+        self._before_writing = before_writing
         self._known: dict[tuple[str, str], int] = {}
         self._of_batch: dict[tuple[str, str], int] = {}
         self._of_job: dict[tuple[str, str], int] = {}
+        self._last_rid = 0
+
+    def began(self) -> None:
+        (self._last_rid,) = self._connection.execute("SELECT coalesce(max(rid), 0) FROM resource").fetchall()[0]
 
     def name(self, text: str) -> int:
-        return self._number("name", "id", "text", text)
+        found = self._number("name", text)
+        if not found:
+            rows = self._connection.execute("SELECT id FROM name WHERE text = ?", (text,)).fetchall()
+            if not rows:
+                self._before_writing()
+                rows = [(self._connection.execute("INSERT INTO name (text) VALUES (?)", (text,)).lastrowid,)]
+            found = self._of_job["name", text] = rows[0][0]
+        return found
 
     def target(self, ref: str) -> int:
-        return self._number("resource", "rid", "ref", ref)
-
-    def _number(self, table: str, number: str, column: str, text: str) -> int:
-        key = (table, text)
-        found = self._known.get(key) or self._of_batch.get(key) or self._of_job.get(key)
-        if found:
-            return found
-        rows = self._connection.execute(f"SELECT {number} FROM {table} WHERE {column} = ?", (text,)).fetchall()
-        if rows:
-            found = int(rows[0][0])
-        else:
-            found = self._connection.execute(f"INSERT INTO {table} ({column}) VALUES (?)", (text,)).lastrowid or 0
-        self._of_job[key] = found
+        """The rid of what a reference names, which need not exist."""
+        found = self._number("resource", ref)
+        if not found:
+            rows = self._connection.execute("SELECT rid FROM resource WHERE ref = ?", (ref,)).fetchall()
+            if rows:
+                found = self._of_job["resource", ref] = rows[0][0]
+            else:
+                found = self.made(ref)
+                self._before_writing()
+                self._connection.execute("INSERT INTO resource (rid, ref) VALUES (?, ?)", (found, ref))
         return found
+
+    def made(self, ref: str) -> int:
+        """A rid for a resource that the caller knows to have no row yet; the caller makes the row."""
+        self._last_rid += 1
+        self._of_job["resource", ref] = self._last_rid
+        return self._last_rid
 
     def knows_target(self, ref: str) -> bool:
         """Whether this job has named it already; a row of an earlier job is found by looking."""
         return ("resource", ref) in self._of_job
 
-    def made_target(self, ref: str, rid: int) -> None:
-        self._of_job["resource", ref] = rid
+    def _number(self, table: str, text: str) -> int | None:
+        key = (table, text)
+        return self._known.get(key) or self._of_batch.get(key) or self._of_job.get(key)
 
     def kept(self) -> None:
         self._of_batch |= self._of_job
@@ -86,23 +113,30 @@ class Interning:
 
 
 class _Pending:
-    """Index rows that are not in their tables yet: of the batch's jobs that were kept, and of the running one. Rows
-    that the running job puts into the tables come back when it is undone, but for its own."""
+    """Rows that are not in their tables yet: of the batch's jobs that were kept, and of the running one. Rows that the
+    running job puts into the tables come back when it is undone, but for its own.
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    `fresh`: the new rows of `resource` among them, by ref, for those who look there."""
+
+    def __init__(self, connection: sqlite3.Connection, before_writing: Callable[[], None]) -> None:
         self._connection = connection
-        self._of_batch: list[tuple[Kind, list[Row]]] = []
-        self._of_job: list[tuple[Kind, list[Row]]] = []
-        self._flushed: list[tuple[Kind, list[Row]]] = []
+        self._before_writing = before_writing
+        self._of_batch: list[Rows] = []
+        self._of_job: list[Rows] = []
+        self._flushed: list[Rows] = []
+        self.fresh: dict[str, Standing] = {}
 
-    def add(self, rows: Iterable[tuple[Kind, list[Row]]]) -> None:
+    def add(self, rows: Iterable[Rows]) -> None:
         self._of_job += rows
 
     def flush(self) -> None:
         """Into the tables with all of them."""
-        insert(self._connection, self._of_batch + self._of_job)
-        self._flushed += self._of_batch
-        self._of_batch, self._of_job = [], []
+        waiting = self._of_batch + self._of_job
+        if waiting:
+            self._before_writing()
+            insert(self._connection, waiting)
+            self._flushed += self._of_batch
+            self._of_batch, self._of_job, self.fresh = [], [], {}
 
     def kept(self) -> None:
         self._of_batch += self._of_job
@@ -111,10 +145,14 @@ class _Pending:
     def undone(self) -> None:
         self._of_batch += self._flushed
         self._of_job, self._flushed = [], []
+        self.fresh = {
+            str(row[1]): _standing(row) for table, rows in self._of_batch if table == "resource" for row in rows
+        }
 
     def done(self) -> None:
         """Nothing waits any more, whether it was committed or given up."""
         self._of_batch, self._of_job, self._flushed = [], [], []
+        self.fresh = {}
 
 
 class Working:
@@ -124,8 +162,9 @@ class Working:
 
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], int], time_limit: float) -> None:
         self.connection = connection
-        self.names = Interning(connection)
-        self._pending = _Pending(connection)
+        self.names = Interning(connection, self._save)
+        self._pending = _Pending(connection, self._save)
+        self._saved = False
         self._now = now
         self._time_limit = time_limit
         self._sequence = self._instant = self._kept_sequence = self._kept_instant = 0
@@ -137,13 +176,28 @@ class Working:
         ).fetchall()
         self._kept_sequence, self._kept_instant = self._sequence, self._instant = moment[0] if moment else (0, 0)
         self._first_of_batch = (self._sequence + 1) << 16
+        self._saved = False
+        self.names.began()
+
+    def _save(self) -> None:
+        """A savepoint, before the running job's first change of a table."""
+        if not self._saved:
+            self.connection.execute("SAVEPOINT job")
+            self._saved = True
 
     def kept(self) -> None:
+        if self._saved:
+            self.connection.execute("RELEASE job")
+            self._saved = False
         self._kept_sequence, self._kept_instant = self._sequence, self._instant
         self.names.kept()
         self._pending.kept()
 
     def undone(self) -> None:
+        if self._saved and self.connection.in_transaction:
+            self.connection.execute("ROLLBACK TO job")
+            self.connection.execute("RELEASE job")
+        self._saved = False
         self._sequence, self._instant = self._kept_sequence, self._kept_instant
         self.names.undone()
         self._pending.undone()
@@ -165,6 +219,7 @@ class Working:
         self._answered = max(self._answered, instant)
         if (early := instant - self._now()) >= 0:
             time.sleep((early + 1) / 1_000_000)
+        self._pending.flush()
         return newest(self.connection, instant)
 
     def write(self, unit: Unit) -> tuple[Version, ...]:
@@ -176,16 +231,23 @@ class Working:
         self._unreferenced(unit)
         return versions
 
-    def _unchanged(self, unit: Unit) -> dict[Ref, tuple[int, int | None, int]]:
-        """(rid, newest vid or None, its version_id or 0) of those that have a row."""
-        standing: dict[Ref, tuple[int, int | None, int]] = {}
+    def _unchanged(self, unit: Unit) -> dict[Ref, Standing]:
+        """The rows of those that have one."""
+        standing: dict[Ref, Standing] = {}
         for ref, version_id in unit.unchanged.items():
-            rows = self.connection.execute(_RESOURCE, (f"{ref[0]}/{ref[1]}",)).fetchall()
-            if rows:
-                standing[ref] = (rows[0][0], rows[0][1], rows[0][2] or 0)
-            if (standing[ref][2] if rows else 0) != version_id:
+            found = self._standing(f"{ref[0]}/{ref[1]}")
+            if found is not None:
+                standing[ref] = found
+            if (found[2] if found is not None else 0) != version_id:
                 raise Conflict("stale", [ref])
         return standing
+
+    def _standing(self, ref: str) -> Standing | None:
+        found = self._pending.fresh.get(ref)
+        if found is None:
+            rows = self.connection.execute(_RESOURCE, (ref,)).fetchall()
+            found = _standing(rows[0]) if rows else None
+        return found
 
     def _found(self, unit: Unit) -> None:
         if not unit.found:
@@ -206,12 +268,12 @@ class Working:
         finally:
             self.connection.set_progress_handler(None, 0)
 
-    def _written(self, unit: Unit, standing: dict[Ref, tuple[int, int | None, int]]) -> tuple[Version, ...]:
+    def _written(self, unit: Unit, standing: dict[Ref, Standing]) -> tuple[Version, ...]:
         if len(unit.writes) > 0xFFFF:
             raise ValueError(f"A unit holds at most 65535 writes, this one {len(unit.writes)}.")
         self._sequence += 1
         self._instant = max(self._now(), self._instant + 1, self._answered + 1)
-        self.connection.execute("INSERT INTO clock VALUES (?, ?)", (self._sequence, self._instant))
+        self._pending.add([("clock", [(self._sequence, self._instant)])])
         vid = self._sequence << 16
         versions = []
         for place, write in enumerate(unit.writes):
@@ -223,40 +285,45 @@ class Working:
             raise ValueError("A unit writes each resource once.")
         return tuple(versions)
 
-    def _version(self, write: Write, vid: int, stood: tuple[int, int | None, int] | None) -> Version:
+    def _version(self, write: Write, vid: int, stood: Standing | None) -> Version:
         rid = self._newest(write, vid, stood)
-        deleted = write.body is None
-        row = (vid, rid, self.names.name(write.resource_type), write.version_id, self._instant, deleted, write.method)
-        self.connection.execute(_VERSION, row)
+        kind, deleted = self.names.name(write.resource_type), write.body is None
+        row = (vid, rid, kind, write.version_id, self._instant, deleted, write.method)
+        self._pending.add([("version", [row])])
         text = instant_text(self._instant)
         body = None
         if write.body is not None:
             meta = f'"versionId":"{write.version_id}","lastUpdated":"{text}"'.encode()
             body = write.body.head + meta + write.body.tail
-            self.connection.execute("INSERT INTO content VALUES (?, ?)", (vid, body))
-            self._pending.add(index_rows(self.names, vid, write.indexed))
+            self._pending.add([("content", [(vid, body)]), *index_rows(self.names, vid, write.indexed)])
         return Version(write.resource_type, write.id, write.version_id, vid, text, write.method, body)
 
-    def _newest(self, write: Write, vid: int, stood: tuple[int, int | None, int] | None) -> int:
-        """The resource's rid, its row now saying that this version is the newest."""
+    def _newest(self, write: Write, vid: int, stood: Standing | None) -> int:
+        """The resource's rid, its row saying that this version is the newest."""
         ref, deleted = f"{write.resource_type}/{write.id}", write.body is None
-        previous = stood[1] if stood is not None else None
-        if previous is not None:
-            if previous >= self._first_of_batch:
-                # Its index rows are to be filed in the past, so they must be there.
-                self._pending.flush()
-            self.connection.execute("UPDATE version SET ended = ? WHERE vid = ?", (self._sequence, previous))
         if stood is None and not self.names.knows_target(ref):
-            rid = self.connection.execute(_NEW, (vid, write.version_id, deleted, ref)).lastrowid or 0
-            self.names.made_target(ref, rid)
+            rid = self.names.made(ref)
+            row = (rid, ref, vid, write.version_id, deleted)
+            self._pending.add([("resource", [row])])
+            self._pending.fresh[ref] = _standing(row)
             return rid
+        previous = stood[1] if stood is not None else None
+        if previous is not None and previous >= self._first_of_batch:
+            # It waits itself; and its index rows are to be filed in the past, so they must be there.
+            self._pending.flush()
+        self._save()
+        if previous is not None:
+            self.connection.execute("UPDATE version SET ended = ? WHERE vid = ?", (self._sequence, previous))
         rid = self.names.target(ref)
         self.connection.execute(_NEWEST, (vid, write.version_id, deleted, rid))
         return rid
 
     def _alive(self, unit: Unit) -> None:
-        text = "SELECT 1 FROM resource WHERE ref = ? AND vid IS NOT NULL AND deleted = 0"
-        absent = [ref for ref in unit.alive if not self.connection.execute(text, ("/".join(ref),)).fetchall()]
+        absent = []
+        for ref in unit.alive:
+            found = self._standing("/".join(ref))
+            if found is None or found[1] is None or found[3]:
+                absent.append(ref)
         if absent:
             raise Conflict("absent", sorted(absent))
 
@@ -276,6 +343,8 @@ class Working:
 
     def reindex(self, replacements: Sequence[tuple[int, Indexed]]) -> None:
         """Other index rows for those versions, among the present or the past as each now is."""
+        self._pending.flush()
+        self._save()
         for vid, indexed in replacements:
             for kind in KINDS:
                 self.connection.execute(f"DELETE FROM {kind} WHERE vid = ?", (vid,))
@@ -283,26 +352,33 @@ class Working:
             self._pending.add(index_rows(self.names, vid, indexed, 1 if ended is None else -1))
 
 
-def insert(connection: sqlite3.Connection, found: Iterable[tuple[Kind, list[Row]]]) -> None:
-    """Index rows into their tables, in the order of these."""
-    by_kind: dict[Kind, list[Row]] = {}
-    for kind, rows in found:
-        by_kind.setdefault(kind, []).extend(rows)
-    for kind, rows in by_kind.items():
+def _standing(row: Sequence[Any]) -> Standing:
+    """Of (rid, ref, vid, version_id, deleted)."""
+    return (row[0], row[2], row[3] or 0, bool(row[4]))
+
+
+def insert(connection: sqlite3.Connection, found: Iterable[Rows]) -> None:
+    """Rows into their tables, in the order of the tables and within one in that of the rows."""
+    by_table: dict[str, list[Row]] = {table: [] for table in _TABLES}
+    for table, rows in found:
+        by_table[table] += rows
+    for table, rows in by_table.items():
         rows.sort()
-        width = len(COLUMNS[kind])
         for start in range(0, len(rows), _ROWS_AT_ONCE):
             chunk = rows[start : start + _ROWS_AT_ONCE]
-            connection.execute(_insertion(kind, width, len(chunk)), [value for row in chunk for value in row])
+            connection.execute(_insertion(table, len(chunk)), [value for row in chunk for value in row])
 
 
 @cache
-def _insertion(kind: Kind, width: int, rows: int) -> str:
-    row = f"({marks(range(width))})"
-    return f"INSERT OR IGNORE INTO {kind} VALUES {', '.join([row] * rows)}"
+def _insertion(table: str, rows: int) -> str:
+    columns = _TABLES[table]
+    # An index row may come twice from one resource, when two of its elements say the same.
+    ignoring = "OR IGNORE " if table in COLUMNS else ""
+    row = f"({marks(range(len(columns)))})"
+    return f"INSERT {ignoring}INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"
 
 
-def index_rows(names: Interning, vid: int, indexed: Indexed, sign: int = 1) -> Iterable[tuple[Kind, list[Row]]]:
+def index_rows(names: Interning, vid: int, indexed: Indexed, sign: int = 1) -> Iterable[Rows]:
     """The rows of each kind as its table holds them, kinds without rows left out; `sign` -1 files them in the past."""
     name = names.name
     if indexed.string:

@@ -36,11 +36,11 @@ class Working(Protocol):
         ...
 
     def kept(self) -> None:
-        """A job's savepoint was released."""
+        """The job is done; what it wrote is part of the transaction."""
         ...
 
     def undone(self) -> None:
-        """A job was rolled back to its savepoint."""
+        """The job failed; what it wrote is to be taken back, and only that."""
         ...
 
     def committing(self) -> None:
@@ -181,16 +181,11 @@ class Writer(Generic[W]):
                 self._abandon([job], error)
 
     def _attempt(self, job: _Job) -> None:
-        self._connection.execute("SAVEPOINT job")
         try:
             job.result = job.work(self._working)
-            self._connection.execute("RELEASE job")
             self._working.kept()
         except Exception as error:
             job.error = unavailable(error) if isinstance(error, sqlite3.Error) else error
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK TO job")
-                self._connection.execute("RELEASE job")
             self._working.undone()
 
     def _abandon(self, batch: list[_Job], error: BaseException) -> None:
