@@ -1,0 +1,116 @@
+"""A registry called over ASGI by tests that only look: no network, and no await in their sentences."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from server.app import create_app, engine_of, store_of
+from server.load import Loaded, load
+from server.settings import Settings, read_settings
+from server.tokens import Tokens
+from tests.conftest import BASE
+from tests.http.build import FHIR, link
+
+Resource = dict[str, Any]
+
+
+class Registry:
+    """The store in `folder`, as the secretariat sees it."""
+
+    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient) -> None:
+        self._runner = runner
+        self._client = client
+
+    def get(self, url: str) -> Resource:
+        """The answer's JSON. An unknown parameter is an error, so that no condition is left out unseen."""
+        answer = self._runner.run(self._client.get(url, headers={"Prefer": "handling=strict"}))
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def send(self, method: str, url: str, resource: Resource) -> Resource:
+        answer = self._runner.run(self._client.request(method, url, json=resource, headers=FHIR))
+        assert answer.status_code in (200, 201), answer.text
+        return answer.json()
+
+    def pages(self, search: str, count: int = 50) -> list[Resource]:
+        """All pages of a search, following `next`."""
+        found = [self.get(f"{search}{'&' if '?' in search else '?'}_count={count}")]
+        while url := link(found[-1], "next"):
+            found.append(self.get(url))
+        return found
+
+    def pages_of(self, resource_type: str, pairs: list[tuple[str, str]]) -> list[Resource]:
+        """The same for parameters that are not yet written as a URL."""
+        found = [self.get(f"{resource_type}?{httpx.QueryParams(pairs)}")]
+        while url := link(found[-1], "next"):
+            found.append(self.get(url))
+        return found
+
+    def matches(self, search: str, count: int = 50) -> list[Resource]:
+        return [resource for page in self.pages(search, count) for resource in of_mode(page, "match")]
+
+    def included(self, search: str) -> list[Resource]:
+        return [resource for page in self.pages(search) for resource in of_mode(page, "include")]
+
+    def total(self, search: str) -> int:
+        """How many match, without any of them being sent."""
+        answer = self.get(f"{search}{'&' if '?' in search else '?'}_summary=count")
+        assert "entry" not in answer
+        return answer["total"]
+
+
+def of_mode(page: Resource, mode: str) -> list[Resource]:
+    return [entry["resource"] for entry in page.get("entry", []) if entry["search"]["mode"] == mode]
+
+
+def settings_in(folder: Path) -> Settings:
+    return read_settings(store=f"sqlite:///{folder}/portfolio.db", keys=folder / "keys", base_url=BASE, _env_file=None)
+
+
+def loaded(folder: Path, *paths: Path, round: str | None = None) -> list[Loaded]:
+    """What `python -m server load` does, in this process: each path into the store in `folder`."""
+    settings = settings_in(folder)
+
+    async def run() -> list[Loaded]:
+        store = store_of(settings)
+        await store.open()
+        try:
+            engine = engine_of(settings, store)
+            return [await load(engine, path, round=round) for path in paths]
+        finally:
+            await store.close()
+
+    return asyncio.run(run())
+
+
+@contextmanager
+def registry_in(folder: Path) -> Iterator[Registry]:
+    settings = settings_in(folder)
+    app = create_app(settings, store_of(settings))
+    token = Tokens.of(settings.keys, settings.base).issue("secretariat", "", timedelta(hours=1))
+    client = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url=f"{BASE}/", headers={"Authorization": f"Bearer {token}"}
+    )
+    with asyncio.Runner() as runner:
+        lifespan = app.router.lifespan_context(app)
+        runner.run(_entered(lifespan))
+        try:
+            yield Registry(runner, client)
+        finally:
+            runner.run(_left(lifespan, client))
+
+
+async def _entered(lifespan: Any) -> None:
+    await lifespan.__aenter__()
+
+
+async def _left(lifespan: Any, client: httpx.AsyncClient) -> None:
+    await client.aclose()
+    await lifespan.__aexit__(None, None, None)

@@ -1,0 +1,135 @@
+"""Importing again, from a workbook, and with the full texts: what then stands in the registry."""
+
+from __future__ import annotations
+
+import csv
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from openpyxl import Workbook
+
+from tests.portfolio.registry import Registry, loaded, registry_in
+from tests.portfolio.sheets import NUMBER, PROJECT, REPORT, ROUND, C, delivery, dependency, identifier, rows
+
+Resource = dict[str, Any]
+SHARED = Path(os.environ.get("PORTFOLIO_SHARED") or PROJECT.parent / "shared")
+FULL = SHARED / "data" / "portfolio-2021-11" / "full"
+
+
+def kinds(registry: Registry) -> dict[str, int]:
+    return {kind: registry.total(kind) for kind in ("Organization", "PlanDefinition", "Task")}
+
+
+def test_importing_again_changes_nothing(store: Path, portfolio: Registry, tmp_path: Path) -> None:
+    before = portfolio.get("_history?_count=1000")
+    folder = Path(shutil.copytree(store, tmp_path / "copy"))
+    (unit,) = loaded(folder, REPORT)
+    assert not unit.refused
+    assert set(unit.counts) == {f"{kind}: unchanged" for kind in ("Organization", "PlanDefinition", "Task")}
+    assert sum(unit.counts.values()) == before["total"]
+    with registry_in(folder) as again:
+        after = again.get("_history?_count=1000")
+    assert after["total"] == before["total"] == sum(kinds(portfolio).values())
+    assert after["entry"] == before["entry"]
+    assert {entry["resource"]["meta"]["versionId"] for entry in after["entry"]} == {"1"}
+
+
+def workbook(folder: Path, target: Path) -> Path:
+    """Each CSV a sheet of its name."""
+    book = Workbook()
+    book.remove(book.active)
+    for file in sorted(folder.glob("*.csv")):
+        sheet = book.create_sheet(file.stem)
+        with file.open(encoding="utf-8", newline="") as lines:
+            for record in csv.reader(lines):
+                sheet.append([text or None for text in record])
+    book.save(target)
+    return target
+
+
+def bare(resource: Any, ids: dict[str, str]) -> Any:
+    """Without what the server chooses: ids and instants. References by what they point to."""
+    if isinstance(resource, list):
+        return [bare(item, ids) for item in resource]
+    if not isinstance(resource, dict):
+        return ids.get(resource, resource) if isinstance(resource, str) else resource
+    return {key: bare(value, ids) for key, value in resource.items() if key not in ("id", "lastUpdated", "versionId")}
+
+
+def contents(registry: Registry) -> list[Resource]:
+    """Everything, in the order of its identifiers."""
+    found = [one for kind in ("Organization", "PlanDefinition", "Task") for one in registry.matches(kind, 500)]
+    ids = {f"{one['resourceType']}/{one['id']}": str(one["identifier"][0]) for one in found}
+    return sorted((bare(one, ids) for one in found), key=lambda one: (one["resourceType"], str(one["identifier"])))
+
+
+def test_a_workbook_gives_the_same_resources(portfolio: Registry, tmp_path: Path) -> None:
+    (unit,) = loaded(tmp_path, workbook(REPORT, tmp_path / "rapport.xlsx"), round=ROUND)
+    assert not unit.refused
+    with registry_in(tmp_path) as registry:
+        assert contents(registry) == contents(portfolio)
+
+
+# The full texts of the report are not shipped: they hold contact persons.
+
+
+@pytest.fixture(scope="module")
+def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    if not FULL.is_dir():
+        pytest.skip(f"{FULL} is not there; PORTFOLIO_SHARED names the folder that holds data/")
+    folder = tmp_path_factory.mktemp("full")
+    (unit,) = loaded(folder, FULL, round=ROUND)
+    assert not unit.refused
+    with registry_in(folder) as registry:
+        yield registry
+
+
+def outputs(task: Resource) -> dict[str, str]:
+    return {
+        slot["type"]["coding"][0]["code"]: slot["valueMarkdown"]
+        for slot in task.get("output", [])
+        if "valueMarkdown" in slot
+    }
+
+
+def test_full_texts_of_initiatives_come_back_to_the_character(full: Registry) -> None:
+    plans = {identifier(one, "tiltaksnummer"): one for one in full.matches("PlanDefinition")}
+    reports = {identifier(one, "statusrapport"): one for one in full.matches("Task?code=statusrapport")}
+    for row in rows("initiatives", FULL):
+        number = NUMBER[row["initiative_id"]]
+        said = outputs(reports[f"{ROUND}:{number}"])
+        assert (plans[number]["title"], plans[number].get("description", "")) == (row["name"], row["description"])
+        assert said.get("kommentar", "") == row["status_comment"]
+        assert said.get("risikobeskrivelse", "") == row["risk_description"]
+
+
+def test_full_texts_of_rows_come_back_to_the_character(full: Registry) -> None:
+    tasks = {identifier(one, "import"): one for one in full.matches("Task?code=leveranse,avhengighet&_sort=_id", 100)}
+    for row in rows("deliveries", FULL):
+        task = tasks[delivery(row)]
+        assert (task["code"]["text"], task.get("description", "")) == (row["name"], row["description"])
+    for row in rows("dependencies", FULL):
+        task = tasks[dependency(row)]
+        used_for = task.get("reasonCode", {}).get("text", "")
+        assert (task["owner"]["display"], task.get("description", ""), used_for) == (
+            row["actor"],
+            row["need"],
+            row["purpose"],
+        )
+
+
+def test_contact_persons_are_labelled_and_stand_nowhere_else(full: Registry) -> None:
+    roles = full.matches("PractitionerRole")
+    named = {row["contact"] for row in rows("initiatives", FULL)} - {""}
+    assert {role["practitioner"]["display"] for role in roles} == named
+    assert {role["meta"]["security"][0]["code"] for role in roles} == {"R"}
+    system = f"{C}/sid/tiltaksnummer"
+    texts = {row["initiative_id"]: str(row | {"contact": ""}) for row in rows("initiatives", FULL)}
+    for plan in full.matches("PlanDefinition"):
+        (number,) = (one["value"] for one in plan["identifier"] if one["system"] == system)
+        printed = next(text for name, text in texts.items() if NUMBER[name] == number)
+        assert not [name for name in named if name in str(plan) and name not in printed]
