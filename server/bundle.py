@@ -108,7 +108,7 @@ def _response_entry(entry: Entry, base: str, *, show: bool) -> bytes:
         response["location"] = f"{base}/{name}/_history/{version.version_id}"
         response["etag"] = f'W/"{version.version_id}"'
         response["lastModified"] = version.last_updated
-    if entry.body is not None and (show or version is None):
+    if entry.body is not None and (show or entry.read or version is None):
         parts.append(b'"resource":' + entry.body)
     answered = encode(response)
     if entry.outcome is not None:

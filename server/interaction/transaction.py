@@ -26,32 +26,33 @@ _ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry of the answer. `body` is the JSON to show (a version's, a Bundle's, an OperationOutcome's)."""
+    """One entry of the answer. `body` is the JSON to show (a version's, a Bundle's); `read`: always, for it was
+    asked for by GET."""
 
     status: int
     version: Version | None = None
     body: bytes | None = None
     outcome: bytes | None = None
     changed: bool = True
+    read: bool = False
 
 
 async def transaction(engine: Engine, caller: Caller, bundle: Resource) -> list[Entry]:
-    """All entries or none, processed DELETE, POST, PUT/PATCH, GET; the answers in the Bundle's order.
-    FhirError names the entry ("Bundle.entry[3].resource.status")."""
+    """All writes or none, processed DELETE, POST, PUT/PATCH, then the GETs, of the moment they made; the answers in
+    the Bundle's order. FhirError names the entry ("Bundle.entry[3].resource.status"). A GET that is not understood
+    stops the whole before anything is written; one that finds nothing has its own status."""
     entries = _entries(engine, bundle)
     methods = [entry["request"]["method"] for entry in entries]
     writing = sorted((i for i, method in enumerate(methods) if _ORDER[method] < 3), key=lambda i: _ORDER[methods[i]])
+    reading = [i for i, method in enumerate(methods) if _ORDER[method] == 3]
     intents = [_intent(engine, entries[i], f"Bundle.entry[{i}]") for i in writing]
-    answers: dict[int, Entry] = {}
+    for index in reading:
+        _check_get(engine, entries[index]["request"], f"Bundle.entry[{index}].request.url")
     done = await write(engine, caller, intents) if intents else []
-    for index, written in zip(writing, done, strict=True):
-        answers[index] = entry_of(written)
-    for index, entry in enumerate(entries):
-        if index not in answers:
-            try:
-                answers[index] = await _get(engine, caller, entry["request"])
-            except FhirError as error:
-                raise error.within(f"Bundle.entry[{index}]") from None
+    answers = {index: entry_of(written) for index, written in zip(writing, done, strict=True)}
+    as_of = (await engine.store.moment()).instant if len(reading) > 1 else None
+    for index in reading:
+        answers[index] = await _answered(engine, caller, entries[index]["request"], as_of)
     return [answers[index] for index in range(len(entries))]
 
 
@@ -61,11 +62,18 @@ async def batch(engine: Engine, caller: Caller, bundle: Resource) -> list[Entry]
 
 
 async def _single(engine: Engine, caller: Caller, entry: Resource, index: int) -> Entry:
+    if _ORDER[entry["request"]["method"]] == 3:
+        return await _answered(engine, caller, entry["request"], None)
     try:
-        if _ORDER[entry["request"]["method"]] == 3:
-            return await _get(engine, caller, entry["request"])
         intent = _intent(engine, entry, f"Bundle.entry[{index}]")
         return entry_of((await write(engine, caller, [intent]))[0])
+    except FhirError as error:
+        return Entry(error.status, outcome=encode(outcome(error.issues)))
+
+
+async def _answered(engine: Engine, caller: Caller, request: Resource, as_of: str | None) -> Entry:
+    try:
+        return await _get(engine, caller, request, as_of)
     except FhirError as error:
         return Entry(error.status, outcome=encode(outcome(error.issues)))
 
@@ -88,9 +96,16 @@ def _entries(engine: Engine, bundle: Resource) -> list[Resource]:
     entries: list[Resource] = bundle.get("entry", [])
     if len(entries) > MAX_ENTRIES:
         raise FhirError("too-costly", f"{len(entries)} entries; a Bundle takes {MAX_ENTRIES}.", status=413)
+    named: dict[str, int] = {}
     for index, entry in enumerate(entries):
-        if "request" not in entry:
-            raise FhirError("required", "Entry without a request.", expression=f"Bundle.entry[{index}].request")
+        place = f"Bundle.entry[{index}]"
+        for part in ("method", "url"):
+            if not isinstance(entry.get("request", {}).get(part), str):
+                missing = "request" if "request" not in entry else f"request.{part}"
+                raise FhirError("required", f"{place} has no {missing}.", expression=f"{place}.{missing}", status=400)
+        if (first := named.setdefault(entry.get("fullUrl", place), index)) != index:
+            text = f"{place} has the fullUrl of Bundle.entry[{first}]; one name, one entry (bdl-7)."
+            raise FhirError("duplicate", text, expression=f"{place}.fullUrl", status=400)
     return entries
 
 
@@ -125,11 +140,18 @@ def _intent(engine: Engine, entry: Resource, place: str) -> Intent:
         condition.removeprefix("?") if condition is not None else None,
         sent if method in ("POST", "PUT") else None,
         tuple(operations_of(sent, place)) if method == "PATCH" else (),
-        headers.if_match(request.get("ifMatch")),
+        _if_match(request.get("ifMatch"), place),
         request.get("ifNoneMatch") == "*" and method == "PUT",
         entry.get("fullUrl"),
         place,
     )
+
+
+def _if_match(text: str | None, place: str) -> str | None:
+    try:
+        return headers.if_match(text)
+    except FhirError as error:
+        raise FhirError("value", error.issues[0].text, expression=f"{place}.request.ifMatch") from None
 
 
 def operations_of(sent: Any, place: str) -> list[dict[str, Any]]:
@@ -163,23 +185,45 @@ def _target(engine: Engine, url: str, place: str) -> tuple[str, str | None, str 
     return kind, id if slash else None, query if mark else None
 
 
-async def _get(engine: Engine, caller: Caller, request: Resource) -> Entry:
-    path, _, query = request["url"].removeprefix(f"{engine.base}/").lstrip("/").partition("?")
+def _check_get(engine: Engine, request: Resource, place: str) -> None:
+    """That a GET can be answered: its path has a form, and its search is understood."""
+    path, _, query = _relative(engine, request["url"])
+    match path.split("/"):
+        case [kind] if kind in engine.resource_types:
+            try:
+                engine.parser.parse(kind, pairs_of(query))
+            except FhirError as error:
+                raise FhirError(error.issues[0].code, error.issues[0].text, expression=place) from None
+        case [kind, *rest] if kind in engine.resource_types and len(rest) <= 3:
+            return
+        case _:
+            raise FhirError("not-found", f"GET {request['url']} is not understood here.", expression=place)
+
+
+def _relative(engine: Engine, url: str) -> tuple[str, str, str]:
+    return url.removeprefix(f"{engine.base}/").lstrip("/").partition("?")
+
+
+async def _get(engine: Engine, caller: Caller, request: Resource, as_of: str | None) -> Entry:
+    path, _, query = _relative(engine, request["url"])
     pairs = pairs_of(query)
+    if as_of is not None and "_asOf" not in dict(pairs):
+        pairs.append(("_asOf", as_of))
     match path.split("/"):
         case [kind]:
             found = await search(engine, caller, kind, pairs)
-            return Entry(200, body=searchset(found, engine.base))
+            summary = engine.registry.schema.summary(kind) if found.query.summary == "true" else None
+            return Entry(200, body=searchset(found, engine.base, summary))
         case [kind, "_history"]:
             return Entry(200, body=history_bundle(await history(engine, caller, kind, None, pairs), engine.base))
         case [kind, id]:
             version = await read(engine, caller, kind, id, dict(pairs).get("_asOf"))
             if headers.not_modified(version, request.get("ifNoneMatch"), None):
                 return Entry(304, version)
-            return Entry(200, version, version.body)
+            return Entry(200, version, version.body, read=True)
         case [kind, id, "_history"]:
             return Entry(200, body=history_bundle(await history(engine, caller, kind, id, pairs), engine.base))
         case [kind, id, "_history", number]:
             version = await vread(engine, caller, kind, id, number)
-            return Entry(200, version, version.body)
+            return Entry(200, version, version.body, read=True)
     raise FhirError("value", f"GET {request['url']} is not understood here.", expression="request.url")

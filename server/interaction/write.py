@@ -7,7 +7,7 @@ Decided upon a snapshot, committed on the condition that what was read still hol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -55,13 +55,15 @@ class Written:
 
 
 @dataclass
-class _Draft:
-    """An intent on its way: which resource it means, what stands, what shall stand."""
+class Draft:
+    """An intent on its way: which resource it means, what stands, what was sent, what shall stand."""
 
+    index: int
     intent: Intent
     ref: Ref
     before: Version | None = None
     stood: Resource | None = None
+    sent: Resource | None = None
     after: Resource | None = None
     settled: bool = False
     write: Write | None = None
@@ -70,6 +72,7 @@ class _Draft:
 async def write(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written]:
     """Does all of it or nothing; the results stand in the order of the intents. FhirError names the intent's
     place. Losing a race is no error: it decides again, after some attempts one request at a time."""
+    engine.access.check_writer(caller)
     for attempt in range(_FREE_ATTEMPTS):
         if (done := await _attempt(engine, caller, intents)) is not None:
             return done
@@ -84,7 +87,7 @@ async def write(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> li
 async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written] | None:
     try:
         async with Reading(engine.store) as snapshot:
-            plan = _Plan(engine, caller, snapshot)
+            plan = Plan(engine, caller, snapshot)
             drafts, unit = await plan.made(intents)
         if not unit.writes:
             return [_written(draft, None) for draft in drafts]
@@ -92,14 +95,14 @@ async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent]) ->
     except Conflict as conflict:
         if conflict.kind == "stale":
             return None
-        raise _refused(conflict, drafts) from None
+        raise refused(engine, conflict, drafts) from None
     except Unavailable as error:
         raise unavailable(error) from None
     by_ref = {(version.resource_type, version.id): version for version in versions}
     return [_written(draft, by_ref.get(draft.ref)) for draft in drafts]
 
 
-def _written(draft: _Draft, version: Version | None) -> Written:
+def _written(draft: Draft, version: Version | None) -> Written:
     if draft.write is None or version is None:
         gone = draft.before is None or draft.before.deleted
         return Written(204 if draft.intent.method == "DELETE" else 200, None if gone else draft.before, changed=False)
@@ -109,39 +112,50 @@ def _written(draft: _Draft, version: Version | None) -> Written:
 
 
 @dataclass
-class _Plan:
-    """One attempt at a unit of writes, decided upon one snapshot."""
+class Plan:
+    """One attempt at a unit of writes, decided upon one snapshot, step by step for all drafts: so no entry sees
+    another before it was checked, and their order decides nothing."""
 
     engine: Engine
     caller: Caller
     snapshot: Reading
     unchanged: dict[Ref, int] = field(default_factory=dict)
     found: list[tuple[Query, frozenset[str]]] = field(default_factory=list)
-    drafts: list[_Draft] = field(default_factory=list)
+    drafts: list[Draft] = field(default_factory=list)
+    faults: dict[int, FhirError] = field(default_factory=dict)
 
-    async def made(self, intents: Sequence[Intent]) -> tuple[list[_Draft], Unit]:
-        faults = [await self._tried(intent, self._resolve(intent)) for intent in intents]
-        if not any(faults):
+    async def made(self, intents: Sequence[Intent]) -> tuple[list[Draft], Unit]:
+        """The drafts and their unit. FhirError with all that is wrong."""
+        for index, intent in enumerate(intents):
+            await self._tried(index, intent, self._placed(index, intent))
+        await self._each(self._stated)
+        if not self.faults:
             _raise([_twice(self.drafts)])
         links = Links(self.engine, self.snapshot, self.found, [_target(draft) for draft in self.drafts])
-        if not any(faults):
-            _raise([links.clash()])
+        if not self.faults:
+            _raise([await links.clash()])
         # What could not even be placed is reported together with what is wrong in the others.
-        for index, draft in enumerate(self.drafts):
-            faults.append(await self._tried(draft.intent, self._finish(draft, links)))
-            if index % 20 == 19:
-                await asyncio.sleep(0)
-        _raise(faults)
+        await self._each(lambda draft: self._linked(draft, links))
+        await self._each(self._completed)
+        await self._each(self._allowed)
+        _raise([self.faults[index] for index in sorted(self.faults)])
         return self.drafts, self._unit()
 
-    async def _tried(self, intent: Intent, step: Any) -> FhirError | None:
+    async def _each(self, step: Callable[[Draft], Awaitable[None]]) -> None:
+        """The step for every draft that is not yet at fault; others get their turn on the loop in between."""
+        for count, draft in enumerate(self.drafts, 1):
+            if draft.index not in self.faults:
+                await self._tried(draft.index, draft.intent, step(draft))
+            if count % 20 == 0:
+                await asyncio.sleep(0)
+
+    async def _tried(self, index: int, intent: Intent, step: Awaitable[None]) -> None:
         try:
             await step
         except FhirError as error:
-            return _placed(error, intent) if intent.place else error
-        return None
+            self.faults[index] = _within(error, intent) if intent.place else error
 
-    async def _resolve(self, intent: Intent) -> None:
+    async def _placed(self, index: int, intent: Intent) -> None:
         """Finds which resource is meant, and what stands there."""
         engine = self.engine
         engine.known_type(intent.resource_type)
@@ -149,14 +163,13 @@ class _Plan:
         id = intent.id
         if intent.condition is not None:
             id = await self._by_condition(intent)
-        draft = _Draft(intent, (intent.resource_type, id or engine.new_id()))
+        draft = Draft(index, intent, (intent.resource_type, id or engine.new_id()))
         if id is not None:
             draft.before = await self.snapshot.read(intent.resource_type, id)
         self.unchanged[draft.ref] = draft.before.version_id if draft.before else 0
         if draft.before is not None and draft.before.body is not None:
             draft.stood = decode(draft.before.body)
         draft.settled = intent.method == "POST" and draft.stood is not None
-        _check_versions(intent, draft.before)
         self.drafts.append(draft)
 
     async def _by_condition(self, intent: Intent) -> str | None:
@@ -179,36 +192,55 @@ class _Plan:
             raise FhirError("not-found", f"No {intent.resource_type} matches «{intent.condition}».")
         return ids[0] if ids else sent
 
-    async def _finish(self, draft: _Draft, links: Links) -> None:
-        """Makes the resource as it shall stand, and its write unless nothing changes."""
-        intent = draft.intent
+    async def _stated(self, draft: Draft) -> None:
+        """What shall stand, as sent: a patch applied. Says nothing of what stands to those who may not change it."""
         if draft.settled:
+            self.engine.access.check_shown(self.caller, draft.before)
             return
-        if intent.method == "DELETE":
-            if draft.stood is not None:
-                await self._allowed(draft, None)
-                draft.write = Write(*draft.ref, self.unchanged[draft.ref] + 1, "DELETE", None)
-            return
-        sent = _patched(draft) if intent.method == "PATCH" else dict(intent.resource or {})
-        sent = await links.resolved({**sent, "id": draft.ref[1]})
-        faults = self.engine.faults(sent, draft.ref[0])
-        if faults:
-            raise invalid(faults)
-        draft.after = await self.engine.complete(sent, draft.stood, self.caller, self._look)
-        await self._allowed(draft, draft.after)
-        if draft.stood is not None and same(draft.stood, draft.after):
-            return
-        indexed = self.engine.indexer.indexed(draft.after)
-        draft.write = Write(*draft.ref, self.unchanged[draft.ref] + 1, intent.method, body(draft.after), indexed)
+        if draft.stood is not None:
+            await self.engine.access.check_writable(self.caller, draft.intent.method, draft.stood, self._stands)
+        _check_versions(draft.intent, draft.before)
+        if draft.intent.method == "PATCH":
+            draft.sent = _patched(draft)
+        elif draft.intent.method != "DELETE":
+            draft.sent = {**(draft.intent.resource or {}), "id": draft.ref[1]}
 
-    async def _allowed(self, draft: _Draft, after: Resource | None) -> None:
-        await self.engine.access.check_write(self.caller, draft.intent.method, draft.stood, after, self._look)
+    async def _linked(self, draft: Draft, links: Links) -> None:
+        """Its references made real, and the whole checked."""
+        if draft.sent is None:
+            return
+        sent, draft.sent = draft.sent, None
+        sent = await links.resolved(sent)
+        if faults := self.engine.faults(sent, draft.ref[0]):
+            raise invalid(faults)
+        draft.sent = sent
+
+    async def _completed(self, draft: Draft) -> None:
+        if draft.sent is not None:
+            draft.after = await self.engine.complete(draft.sent, draft.stood, self.caller, self._look)
+
+    async def _allowed(self, draft: Draft) -> None:
+        """Whether the caller may, and then the write, unless nothing changes."""
+        method = draft.intent.method
+        if draft.settled or (method == "DELETE" and draft.stood is None):
+            return
+        await self.engine.access.check_write(self.caller, method, draft.stood, draft.after, self._look)
+        next_version = self.unchanged[draft.ref] + 1
+        if draft.after is None:
+            draft.write = Write(*draft.ref, next_version, "DELETE", None)
+        elif draft.stood is None or not same(draft.stood, draft.after):
+            indexed = self.engine.indexer.indexed(draft.after)
+            draft.write = Write(*draft.ref, next_version, method, body(draft.after), indexed)
 
     async def _look(self, resource_type: str, id: str) -> Resource | None:
         """The resource as it will be: from this unit first, else as it stands."""
         for draft in self.drafts:
             if draft.ref == (resource_type, id) and not draft.settled:
-                return draft.after or draft.intent.resource
+                return draft.after or draft.sent
+        return await self._stands(resource_type, id)
+
+    async def _stands(self, resource_type: str, id: str) -> Resource | None:
+        """The resource as it stands."""
         version = await self.snapshot.read(resource_type, id)
         return decode(version.body) if version is not None and version.body is not None else None
 
@@ -225,7 +257,7 @@ class _Plan:
         return Unit(writes, self.unchanged, tuple(self.found), frozenset(local - new), deleted)
 
 
-def _placed(error: FhirError, intent: Intent) -> FhirError:
+def _within(error: FhirError, intent: Intent) -> FhirError:
     """The fault as seen from the Bundle: in the entry's resource, or in its request."""
 
     def within(issue: Issue) -> Issue:
@@ -237,11 +269,10 @@ def _placed(error: FhirError, intent: Intent) -> FhirError:
     return FhirError(issues[0].code, issues[0].text, issues=issues, status=error.status, headers=error.headers)
 
 
-def _target(draft: _Draft) -> Target:
+def _target(draft: Draft) -> Target:
     intent = draft.intent
-    sent = None if draft.settled or intent.method == "DELETE" else intent.resource
     new_by_condition = intent.condition if draft.stood is None and intent.method in ("POST", "PUT") else None
-    return Target(draft.ref, intent.full_url, sent, intent.method == "DELETE", new_by_condition, intent.place)
+    return Target(draft.ref, intent.full_url, draft.sent, intent.method == "DELETE", new_by_condition, intent.place)
 
 
 def _check_form(intent: Intent) -> None:
@@ -253,11 +284,13 @@ def _check_form(intent: Intent) -> None:
         )
     if intent.method not in ("POST", "PUT"):
         return
-    if sent is None or sent.get("resourceType") != kind:
-        found = (sent or {}).get("resourceType", "no resource")
+    if not isinstance(sent, dict) or sent.get("resourceType") != kind:
+        found = sent.get("resourceType", "none") if isinstance(sent, dict) else "no resource"
         raise FhirError(
             "invalid", f"Feil ressurstype / Expected a {kind}, found {found}.", expression=f"{kind}.resourceType"
         )
+    if "id" in sent and not (isinstance(sent["id"], str) and ID.match(sent["id"])):
+        raise FhirError("value", "An id is 1 to 64 of A-Z a-z 0-9 - .", expression=f"{kind}.id")
     if intent.method == "PUT" and intent.condition is None and sent.get("id") != intent.id:
         text = f"The resource's id is {sent.get('id', 'missing')}, the URL's {intent.id}; they must be equal."
         raise FhirError("value", text, expression=f"{kind}.id")
@@ -277,11 +310,11 @@ def _check_versions(intent: Intent, before: Version | None) -> None:
         )
 
 
-def _patched(draft: _Draft) -> Resource:
+def _patched(draft: Draft) -> Resource:
     try:
         patched = jsonpatch.apply_patch(draft.stood, list(draft.intent.patch))
-    except jsonpatch.JsonPatchTestFailed as error:
-        raise FhirError("conflict", f"A test of the patch failed: {error}.", status=412) from None
+    except jsonpatch.JsonPatchTestFailed:
+        raise FhirError("conflict", "A test of the patch failed: the resource has changed.", status=412) from None
     except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError) as error:
         raise FhirError("processing", f"The JSON Patch cannot be applied: {error}.") from None
     if not isinstance(patched, dict) or (patched.get("resourceType"), patched.get("id")) != draft.ref:
@@ -293,7 +326,7 @@ def _condition_of(intent: Intent) -> str:
     return "request.ifNoneExist" if intent.method == "POST" else "request.url"
 
 
-def _twice(drafts: Sequence[_Draft]) -> FhirError | None:
+def _twice(drafts: Sequence[Draft]) -> FhirError | None:
     """R4 http.html#trules: one identity, one entry."""
     seen: dict[Ref, str] = {}
     for draft in drafts:
@@ -314,22 +347,17 @@ def _raise(faults: Sequence[FhirError | None]) -> None:
         raise FhirError(issues[0].code, issues[0].text, issues=issues, status=found[0].status, headers=found[0].headers)
 
 
-def _refused(conflict: Conflict, drafts: Sequence[_Draft]) -> FhirError:
+def refused(engine: Engine, conflict: Conflict, drafts: Sequence[Draft]) -> FhirError:
+    """What the commit found, as the client is told it."""
     if conflict.kind == "referenced":
         names = ", ".join("/".join(ref) for ref in conflict.refs)
         return FhirError("conflict", f"Andre viser hit / Still pointed to by {names}.")
-    absent = {"/".join(ref) for ref in conflict.refs}
+    gone = {"/".join(ref) for ref in conflict.refs}
     issues = [
-        Issue("not-found", f"Finnes ikke / {reference['reference']} does not exist here.", place).within(where)
-        if (where := _root(draft, place))
-        else Issue("not-found", f"Finnes ikke / {reference['reference']} does not exist here.", place)
+        issue.within(f"{draft.intent.place}.resource") if draft.intent.place else issue
         for draft in drafts
-        if draft.after is not None
-        for place, reference in references(draft.after, draft.ref[0])
-        if reference["reference"].split("/_history/")[0] in absent
+        for place, reference in references(draft.after or {}, draft.ref[0])
+        if engine.indexer.target(reference["reference"]) in gone
+        for issue in [Issue("not-found", f"Finnes ikke / {reference['reference']} does not exist here.", place)]
     ]
     return FhirError("not-found", "A reference does not resolve.", issues=issues, status=422)
-
-
-def _root(draft: _Draft, place: str) -> str:
-    return f"{draft.intent.place}.resource" if draft.intent.place else ""

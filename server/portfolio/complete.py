@@ -90,6 +90,6 @@ async def _numbered(reference: Resource, look: Look) -> Resource:
         return reference
     organization = await look(kind, id)
     for identifier in (organization or {}).get("identifier", []):
-        if identifier.get("system") == ENH:
+        if identifier.get("system") == ENH and "value" in identifier:
             return {**reference, "identifier": {"system": ENH, "value": identifier["value"]}}
     return reference

@@ -27,6 +27,28 @@ def of_kind(name: str, kind: str, initiative: str = "p-vest", **more):
     return task(name, basedOn=[{"reference": f"PlanDefinition/{initiative}"}], **more) | {"code": code, "id": name}
 
 
+LABEL = {"system": CONFIDENTIALITY, "code": "R"}
+NORD_REFERENCE = {"reference": "Organization/nord"}
+NUMBER = {"system": "http://eportefolje.example/fhir/sid/tiltaksnummer", "value": "NEP-0001"}
+
+
+def two_plans(name: str, kind: str = "leveranse"):
+    return of_kind(name, kind) | {"basedOn": [{"reference": f"PlanDefinition/{p}"} for p in ("p-vest", "p-nord")]}
+
+
+def two_kinds(name: str, other: str, system: str):
+    codings = [{"system": KINDS, "code": "leveranse"}, {"system": system, "code": other}]
+    return of_kind(name, "leveranse") | {"code": {"coding": codings, "text": name}}
+
+
+def measured(name: str, reporter: str):
+    return {
+        "resourceType": "MeasureReport", "id": name, "status": "complete", "type": "summary",
+        "measure": "http://x.example/m", "period": {"start": "2021"},
+        "reporter": {"reference": f"Organization/{reporter}"},
+    }  # fmt: skip
+
+
 @pytest.fixture
 async def actors(client):
     made = [
@@ -39,6 +61,7 @@ async def actors(client):
     ]  # fmt: skip
     made += [owned("p-vest", "vest"), owned("p-nord", "nord"), owned("p-bergen", "bergen")]
     made += [of_kind("report", "statusrapport", owner={"reference": "Organization/vest"})]
+    made += [measured("theirs", "nord")]
     made += [of_kind("asked", "avhengighet", "p-nord", owner={"reference": "Organization/vest"})]
     entries = [entry("PUT", f"{r['resourceType']}/{r['id']}", r) for r in made]
     answer = await client.post("", json=bundle(*entries), headers=FHIR)
@@ -63,6 +86,22 @@ class TestReporter:
             ("POST", "Task", of_kind("d", "statusrapport"), 403),
             ("POST", "Task", of_kind("d", "rapporteringsrunde"), 403),
             ("POST", "Task", task("no kind"), 403),
+            ("POST", "Task", two_plans("d"), 403),
+            ("POST", "Task", two_kinds("d", "vurdering", KINDS), 403),
+            ("POST", "Task", two_kinds("d", "leveranse", "http://other.example"), 201),
+            ("PUT", "Task/report", two_plans("report", "statusrapport"), 403),
+            ("PUT", "Task/report", of_kind("report", "vurdering"), 403),
+            ("PUT", "Task/report", of_kind("report", "statusrapport", requester={"display": "x"}), 200),
+            ("PUT", "Task/report", of_kind("report", "statusrapport", requester=NORD_REFERENCE), 403),
+            ("PUT", "Task/report", of_kind("report", "statusrapport", groupIdentifier={"value": "x"}), 403),
+            ("PUT", "Task/report", of_kind("report", "statusrapport", meta={"security": [LABEL]}), 403),
+            ("PUT", "PlanDefinition/p-vest", owned("p-vest", "vest", status="retired"), 403),
+            ("PUT", "PlanDefinition/p-vest", owned("p-vest", "vest", identifier=[NUMBER]), 403),
+            ("PUT", "PlanDefinition/new", owned("new", "vest", status="draft", identifier=[NUMBER]), 403),
+            ("PUT", "PlanDefinition/p-vest", owned("p-vest", "vest", meta={"security": [LABEL]}), 403),
+            ("PUT", "MeasureReport/theirs", measured("theirs", "vest"), 403),
+            ("PUT", "MeasureReport/new", measured("new", "vest"), 201),
+            ("PUT", "MeasureReport/new", measured("new", "nord"), 403),
             ("PUT", "Task/report", of_kind("report", "statusrapport", status="completed"), 200),
             ("PUT", "Task/report", of_kind("report", "statusrapport", "p-nord"), 403),
             ("PUT", "Task/asked", of_kind("asked", "avhengighet", "p-nord", status="accepted"), 200),
@@ -142,6 +181,36 @@ async def test_what_is_labelled_r_is_not_there_for_anonymous(client, client_of):
         assert len((await anonymous.get("Task?_include=Task:owner")).json()["entry"]) == 1
         assert "secret" not in (await anonymous.get("Organization/_history")).text
     assert (await client.get(f"Organization/{made['id']}")).status_code == 200
+
+
+async def test_nothing_of_what_stands_is_told_to_those_who_may_not_write_it(client, client_of):
+    label = {"meta": {"security": [LABEL]}, "description": "HEMMELIG"}
+    made = (await client.post("Task", json=task("a", **label), headers=FHIR)).json()
+    probe = [{"op": "test", "path": "/description", "value": "x"}]
+    patch = {"Content-Type": "application/json-patch+json"}
+    for http, status in ((client_of(), 401), (client_of("reader"), 403), (client_of("reporter", VEST), 403)):
+        exists = {**FHIR, "If-None-Exist": f"_id={made['id']}"}
+        answers = [
+            await http.post("Task", json=task("b"), headers=exists),
+            await http.patch(f"Task/{made['id']}", json=probe, headers=patch),
+            await http.delete(f"Task?_id={made['id']}&status=in-progress"),
+            await http.put(f"Task/{made['id']}", json=made, headers={**FHIR, "If-Match": 'W/"9"'}),
+        ]
+        assert [answer.status_code for answer in answers] == [status] * 4
+        assert not any("HEMMELIG" in answer.text for answer in answers)
+
+
+@pytest.mark.usefixtures("actors")
+@pytest.mark.parametrize("order", [1, -1])
+async def test_the_order_of_entries_decides_nothing_about_access(client_of, order):
+    plan_url = "urn:uuid:11111111-1111-4111-8111-111111111111"
+    author = owned("new", "vest", status="draft")["author"]
+    author[0]["extension"][0]["valueReference"] = {"reference": f"Organization?identifier={ENH}|{VEST}"}
+    initiative = plan("new", status="draft", author=author)
+    delivery = of_kind("d", "leveranse") | {"basedOn": [{"reference": plan_url}]}
+    entries = [entry("POST", "PlanDefinition", initiative, fullUrl=plan_url), entry("POST", "Task", delivery)]
+    answer = await client_of("reporter", VEST).post("", json=bundle(*entries[::order]), headers=FHIR)
+    assert answer.status_code == 200, answer.text
 
 
 def forged(settings, key=None, **changed):

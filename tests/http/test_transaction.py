@@ -201,6 +201,92 @@ async def test_references_that_do_not_resolve(client):
         assert answer.json()["issue"][0]["expression"] == [f"Bundle.entry[0].resource.{at}"]
 
 
+@pytest.mark.parametrize("order", [1, -1])
+async def test_a_get_that_finds_nothing_has_its_own_status_and_undoes_nothing(client, order):
+    entries = [entry("POST", "Task", task("a")), entry("GET", "Task/nope")][::order]
+    answer = await post(client, *entries)
+    statuses = [e["response"]["status"] for e in answer.json()["entry"]]
+    assert (answer.status_code, statuses[::order]) == (200, ["201", "404"])
+    assert answer.json()["entry"][(0, 1)[order == 1]]["response"]["outcome"]["issue"][0]["code"] == "not-found"
+
+
+@pytest.mark.parametrize("url", ["Patient/1", "Task?status:exact=x", "Task/a/b/c/d/e", "$x"])
+async def test_a_get_that_is_not_understood_stops_the_transaction_first(client, url):
+    answer = await post(client, entry("POST", "Task", task("a")), entry("GET", url))
+    assert answer.json()["issue"][0]["expression"] == ["Bundle.entry[1].request.url"]
+    assert await total(client) == 0
+
+
+async def test_what_is_asked_for_by_get_is_in_the_answer(client):
+    made = (await client.post("Task", json=task("a"), headers=FHIR)).json()
+    urls = [f"Task/{made['id']}", f"Task/{made['id']}/_history/1", "PlanDefinition?_summary=true"]
+    await client.post("PlanDefinition", json=plan("p", purpose="why"), headers=FHIR)
+    one, version, found = (
+        e["resource"] for e in (await post(client, *(entry("GET", u) for u in urls))).json()["entry"]
+    )
+    assert one == version == made
+    assert "purpose" not in found["entry"][0]["resource"]
+
+
+async def test_one_full_url_names_one_entry(client):
+    answer = await post(
+        client, entry("POST", "Task", task("a"), fullUrl=A), entry("POST", "Organization", organization("o"), fullUrl=A)
+    )
+    assert (answer.status_code, answer.json()["issue"][0]["expression"]) == (400, ["Bundle.entry[1].fullUrl"])
+
+
+async def test_only_references_and_uris_are_rewritten(client):
+    written = task("t", description=A, instantiatesUri=A, owner={"reference": A})
+    written["identifier"] = [{"system": "urn:ietf:rfc:3986", "value": A}]
+    answer = await post(
+        client,
+        entry("POST", "Task", written),
+        entry("POST", "Organization", organization("o"), fullUrl=A),
+        Prefer="return=representation",
+    )
+    stored, made = (e["resource"] for e in answer.json()["entry"])
+    real = f"Organization/{made['id']}"
+    assert (stored["owner"]["reference"], stored["instantiatesUri"]) == (real, real)
+    assert (stored["description"], stored["identifier"][0]["value"]) == (A, A)
+
+
+async def test_a_conditional_reference_sees_what_a_patch_changes(client):
+    made = (await client.post("Organization", json=organization("before"), headers=FHIR)).json()
+    operations = json.dumps([{"op": "replace", "path": "/identifier/0/value", "value": "after"}]).encode()
+    binary = {"resourceType": "Binary", "contentType": "application/json-patch+json"}
+    patch = entry("PATCH", f"Organization/{made['id']}", binary | {"data": base64.b64encode(operations).decode()})
+    for value, status in (("before", 422), ("after", 200)):
+        pointing = task("t", owner={"reference": f"Organization?identifier={SID}/org|{value}"})
+        assert (await post(client, patch, entry("POST", "Task", pointing))).status_code == status
+
+
+@pytest.mark.parametrize("sent", ["x", 5, [], True, {"resourceType": "Task", "id": {"a": 1}}])
+@pytest.mark.parametrize("type", ["transaction", "batch"])
+async def test_a_resource_that_is_none_is_a_fault_of_its_entry(client, sent, type):
+    broken = entry("PUT", f"Task?identifier={SID}/task|a") | {"resource": sent}
+    answer = await post(client, broken, entry("POST", "Organization", organization("o")), type=type)
+    if type == "batch":
+        assert [e["response"]["status"] for e in answer.json()["entry"]] == ["400", "201"]
+    else:
+        assert (answer.status_code, await total(client, "Organization")) == (400, 0)
+
+
+async def test_an_entry_at_fault_is_no_danger_to_another_that_looks_at_it(client):
+    answer = await post(
+        client,
+        entry("POST", "Task", task("t", owner={"reference": A})),
+        entry("POST", "Organization", organization("o") | {"identifier": ["abc"]}, fullUrl=A),
+    )
+    assert answer.status_code == 400
+    assert all(issue["expression"][0].startswith("Bundle.entry[1].resource.") for issue in answer.json()["issue"])
+
+
+async def test_an_absolute_reference_to_here_is_named_when_it_leads_nowhere(client):
+    reference = {"reference": f"{client.base_url}Organization/none"}
+    answer = await client.post("Task", json=task("t", owner=reference), headers=FHIR)
+    assert (answer.status_code, answer.json()["issue"][0]["expression"]) == (422, ["Task.owner"])
+
+
 async def test_a_batch_does_each_for_itself(client):
     answer = await post(
         client,
