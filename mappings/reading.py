@@ -83,8 +83,18 @@ def _folder(path: Path) -> Iterator[tuple[str, Records]]:
         yield file.stem, list(_csv(file))
     own = path / f"{ROUND_FILE}.json"
     if own.exists():
-        row: dict[str, Any] = json.loads(own.read_text(encoding="utf-8-sig"))
+        row = _own(own)
         yield ROUND_FILE, [list(row), [str(value) for value in row.values()]]
+
+
+def _own(file: Path) -> dict[str, Any]:
+    try:
+        row = json.loads(file.read_bytes().decode("utf-8-sig"))
+    except ValueError as error:
+        raise ReportError(_unstated(file.name, str(error))) from None
+    if not isinstance(row, dict):
+        raise ReportError(_unstated(file.name, str(row)))
+    return row
 
 
 def _missing(found: str, nb: str, en: str) -> Refusal:
@@ -106,6 +116,16 @@ def _csv(file: Path) -> Iterator[list[str]]:
 def _workbook(path: Path) -> Iterator[tuple[str, Records]]:
     if not path.is_file():
         raise ReportError(_missing(path.name, "en .xlsx-fil", "an .xlsx file"))
+    try:
+        yield from _sheets(path)
+    except Exception as error:
+        # A damaged workbook makes openpyxl raise whatever its parts run into: BadZipFile, KeyError, ParseError,
+        # zlib.error, OSError, NotImplementedError and others were met.
+        wanted = _wanted("er ingen arbeidsbok", "is no workbook", "en .xlsx-fil", "an .xlsx file")
+        raise ReportError(Refusal(Place(path.name), f"{type(error).__name__}: {error}", wanted)) from None
+
+
+def _sheets(path: Path) -> Iterator[tuple[str, Records]]:
     book = load_workbook(path, read_only=True, data_only=True)
     try:
         for sheet in book.worksheets:
@@ -217,9 +237,12 @@ def _stated(path: Path, stated: Mapping[str, str]) -> Round:
     try:
         return round_from(stated)
     except (KeyError, ValueError) as error:
-        keys = "round, title, start, end, closed (source)"
-        wanted = _wanted("sier ikke runden", "does not state the round", keys, keys)
-        raise ReportError(Refusal(Place(f"{path.name}/{ROUND_FILE}"), str(error), wanted)) from None
+        raise ReportError(_unstated(f"{path.name}/{ROUND_FILE}", str(error))) from None
+
+
+def _unstated(file: str, found: str) -> Refusal:
+    keys = "round, title, start, end, closed (source)"
+    return Refusal(Place(file), found, _wanted("sier ikke runden", "does not state the round", keys, keys))
 
 
 def _named(path: Path) -> str | None:

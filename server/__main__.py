@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal, NoReturn, TypeVar
 
 import typer
 import uvicorn
@@ -28,8 +29,9 @@ TokenRole = Literal["reporter", "secretariat", "reader"]
 def serve() -> None:
     """Start the server with the settings of the environment (PORTFOLIO_…)."""
     settings = _settings()
+    with _stopping():
+        app = create_app(settings, store_of(settings))
     _run(settings, publish)
-    app = create_app(settings, store_of(settings))
     uvicorn.run(
         app,
         host=settings.host,
@@ -73,9 +75,11 @@ def token(
     if role == "reporter" and not actor:
         _stop("--actor: a reporter's token needs its organisation number or slug")
     try:
-        print(Tokens.of(settings.keys, settings.base).issue(role, actor, duration(ttl)))
+        period = duration(ttl)
     except ValueError as error:
         _stop(f"--ttl: {error}")
+    with _stopping():
+        print(Tokens.of(settings.keys, settings.base).issue(role, actor, period))
 
 
 @cli.command()
@@ -85,7 +89,7 @@ def check() -> None:
     async def checked(engine: Engine) -> tuple[dict[str, int], list[str]]:
         return await engine.store.check(engine.indexer.indexed)
 
-    counts, faults = _run(_settings(), checked)
+    counts, faults = _run(_existing(_settings()), checked)
     for name, count in counts.items():
         print(f"{count:>10} {name}")
     for fault in faults:
@@ -101,7 +105,7 @@ def reindex() -> None:
     async def rebuilt(engine: Engine) -> int:
         return await engine.store.reindex(engine.indexer.indexed, progress=_progress)
 
-    print(f"\r{_run(_settings(), rebuilt)} versions reindexed.")
+    print(f"\r{_run(_existing(_settings()), rebuilt)} versions reindexed.")
 
 
 def _progress(count: int) -> None:
@@ -109,11 +113,15 @@ def _progress(count: int) -> None:
 
 
 def _settings() -> Settings:
-    try:
+    with _stopping():
         return read_settings()
-    except WrongSetting as error:
-        _stop(str(error))
-        raise
+
+
+def _existing(settings: Settings) -> Settings:
+    """Stops where there is no store yet: an empty one, made for a mistyped name, would have no faults."""
+    if not settings.sqlite_path.is_file():
+        _stop(f"PORTFOLIO_STORE={settings.store}: there is no such file; expected a store that was loaded or served")
+    return settings
 
 
 def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
@@ -130,12 +138,13 @@ def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
     try:
         return asyncio.run(run())
     except Unavailable as error:
-        _stop(str(error))
-        raise
+        _stop(f"PORTFOLIO_STORE={settings.store}: {error}")
 
 
 def _print_unit(path: Path, unit: Loaded, quiet: bool) -> None:
     print(f"{path}:")
+    if not unit.counts and not unit.refused:
+        print("       0 resources")
     _print_counts(unit.counts)
     for line in [] if quiet else unit.remarks:
         print(f"  {line}")
@@ -150,7 +159,15 @@ def _print_counts(counts: Counter[str]) -> None:
         print(f"{count:>8} {what}")
 
 
-def _stop(message: str) -> Any:
+@contextmanager
+def _stopping() -> Iterator[None]:
+    try:
+        yield
+    except WrongSetting as error:
+        _stop(str(error))
+
+
+def _stop(message: str) -> NoReturn:
     print(message, file=sys.stderr)
     sys.exit(2)
 

@@ -5,8 +5,10 @@ A file or folder is one unit: all of it is written, or nothing.
 
 from __future__ import annotations
 
+import codecs
+import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,9 +17,13 @@ import mappings
 from server.access import SECRETARIAT
 from server.interaction.engine import Engine
 from server.interaction.transaction import transaction
-from server.interaction.write import Intent, write
-from server.outcome import FhirError
+from server.interaction.write import Intent, Method, write
+from server.outcome import FhirError, Issue, invalid
 from server.resource import Resource, decode
+
+_LINE = re.compile(r"(line \d+: .*?)\.resource\b")
+_NO_LINK = "urn:uuid:00000000-0000-4000-8000-000000000000"
+_ABSENT: Any = object()
 
 
 @dataclass
@@ -29,6 +35,15 @@ class Loaded:
     refused: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """What should be a resource, and where it stands: "Bundle.entry[3]", "line 3: Task", or "" when it is the file."""
+
+    resource: Any
+    place: str = ""
+    full_url: str | None = None
+
+
 async def load(engine: Engine, path: Path, *, round: str | None = None) -> Loaded:
     """A FHIR Bundle or resource (.json), NDJSON, or a report (a folder of CSVs, or .xlsx) of `round`."""
     try:
@@ -36,18 +51,18 @@ async def load(engine: Engine, path: Path, *, round: str | None = None) -> Loade
             case ".ndjson":
                 return await _resources(engine, _lines(path))
             case ".json":
-                return await _json(engine, _read(path))
+                return await _json(engine, decode(_read(path)))
             case _:
                 return await _report(engine, path, round)
     except FhirError as error:
-        return Loaded(refused=[_line(path, error, index) for index in range(len(error.issues))])
-    except (OSError, UnicodeDecodeError) as error:
-        return Loaded(refused=[f"{path}: {error}"])
+        return Loaded(refused=[_line(path, issue) for issue in error.issues])
+    except OSError as error:
+        return Loaded(refused=[f"{path}: {error.strerror}"])
 
 
 async def publish(engine: Engine) -> Loaded:
     """Puts every artefact of profiles/ at its id, so that clients read what the server goes by."""
-    return await _resources(engine, [dict(resource) for resource in engine.registry.resources])
+    return await _resources(engine, _at_entries([dict(resource) for resource in engine.registry.resources]))
 
 
 async def _report(engine: Engine, path: Path, round: str | None) -> Loaded:
@@ -65,45 +80,114 @@ async def _report(engine: Engine, path: Path, round: str | None) -> Loaded:
 
 async def _json(engine: Engine, resource: Resource) -> Loaded:
     if resource.get("resourceType") != "Bundle" or resource.get("type") in ("document", "message"):
-        return await _resources(engine, [resource])
-    if resource.get("type") in ("transaction", "batch"):
-        # A batch, too, is one unit here: nothing of it is written when any of it is refused.
-        entries = await transaction(engine, SECRETARIAT, {**resource, "type": "transaction"})
-        return Loaded(Counter(_what(entry.version, entry.status, entry.changed) for entry in entries))
-    return await _resources(engine, [entry["resource"] for entry in resource.get("entry", []) if "resource" in entry])
+        return await _resources(engine, [_Item(resource)])
+    items = _items(engine, resource)
+    if resource.get("type") not in ("transaction", "batch"):
+        return await _resources(engine, items)
+    _check([item for item in items if item.resource is not _ABSENT])
+    # A batch, too, is one unit here: nothing of it is written when any of it is refused.
+    entries = await transaction(engine, SECRETARIAT, {**resource, "type": "transaction"})
+    methods = [entry["request"]["method"] for entry in resource.get("entry", [])]
+    return Loaded(
+        Counter(
+            _what(entry.version, entry.status, entry.changed)
+            for method, entry in zip(methods, entries, strict=True)
+            if method not in ("GET", "HEAD")
+        )
+    )
 
 
-async def _resources(engine: Engine, resources: Sequence[Resource]) -> Loaded:
+def _items(engine: Engine, bundle: Resource) -> list[_Item]:
+    """The entries of a Bundle, whose own elements are checked here; _ABSENT where one has no resource."""
+    entries = bundle.get("entry", [])
+    shell = {**bundle}
+    if isinstance(entries, list) and entries:
+        shell["entry"] = [_without_resource(entry) for entry in entries]
+    faults = [issue for issue in engine.faults(shell, "Bundle") if issue.code != "invariant"]
+    if faults:
+        raise invalid(faults)
+    return [
+        _Item(entry.get("resource", _ABSENT), f"Bundle.entry[{index}]", entry.get("fullUrl"))
+        for index, entry in enumerate(entries)
+    ]
+
+
+def _without_resource(entry: Any) -> Any:
+    if not isinstance(entry, dict):
+        return entry
+    # An entry of nothing but its resource shall not be refused for being empty.
+    return {key: value for key, value in entry.items() if key != "resource"} or {"fullUrl": _NO_LINK}
+
+
+def _at_entries(resources: Sequence[Resource]) -> list[_Item]:
+    return [_Item(resource, f"Bundle.entry[{index}]") for index, resource in enumerate(resources)]
+
+
+async def _resources(engine: Engine, items: Sequence[_Item]) -> Loaded:
     """Each at its id, or as a new one when it has none."""
-    done = await write(engine, SECRETARIAT, [_intent(resource, i) for i, resource in enumerate(resources)])
+    _check(items)
+    done = await write(engine, SECRETARIAT, [_intent(item) for item in items])
     return Loaded(Counter(_what(written.version, written.status, written.changed) for written in done))
 
 
-def _intent(resource: Resource, index: int) -> Intent:
-    kind, id = str(resource.get("resourceType", "")), resource.get("id")
-    return Intent("PUT" if id else "POST", kind, id, resource=resource, place=f"Bundle.entry[{index}].resource")
+def _intent(item: _Item) -> Intent:
+    kind, id = item.resource["resourceType"], item.resource.get("id")
+    method: Method = "PUT" if id else "POST"
+    return Intent(method, kind, id, resource=item.resource, full_url=item.full_url, place=item.place)
 
 
 def _what(version: Any, status: int, changed: bool) -> str:
     kind = version.resource_type if version is not None else "–"
-    return f"{kind}: {'unchanged' if not changed else 'created' if status == 201 else 'updated'}"
+    done = {200: "updated", 201: "created", 204: "deleted"}[status]
+    return f"{kind}: {done if changed else 'unchanged'}"
 
 
-def _read(path: Path) -> Resource:
-    return decode(path.read_bytes())
+def _check(items: Sequence[_Item]) -> None:
+    """Every one is a resource with a type, and an id that can be told. FhirError for all that are none."""
+    faults = [fault for item in items for fault in _misshapen(item)]
+    if faults:
+        raise invalid(faults)
 
 
-def _lines(path: Path) -> list[Resource]:
-    found = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+def _misshapen(item: _Item) -> Iterator[Issue]:
+    found = item.resource
+    within = f"{item.place}.resource" if item.place else ""
+    if found is _ABSENT:
+        yield Issue("required", "Entry without a resource.", within)
+    elif not isinstance(found, dict):
+        yield Issue("structure", f"Expected a resource {{ … }}, found {found!r:.40}.", within)
+    elif not isinstance(found.get("resourceType"), str):
+        yield Issue("required", "Expected a resourceType as text.", f"{within}.resourceType".lstrip("."))
+    elif "id" in found and not (isinstance(found["id"], str) and found["id"]):
+        text = f"An id is text of 1 to 64 characters; found {found['id']!r:.40}."
+        yield Issue("value", text, f"{within or found['resourceType']}.id")
+
+
+def _read(path: Path) -> bytes:
+    """The file without a UTF-8 byte order mark, which editors set and R4's JSON has no use for."""
+    raw = path.read_bytes()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise FhirError("structure", "UTF-16; expected UTF-8.")
+    return raw.removeprefix(codecs.BOM_UTF8)
+
+
+def _lines(path: Path) -> list[_Item]:
+    found: list[_Item] = []
+    faults: list[Issue] = []
+    for number, line in enumerate(_read(path).splitlines(), 1):
         if line.strip():
             try:
-                found.append(decode(line))
+                resource = decode(line)
+                kind = resource.get("resourceType")
+                found.append(_Item(resource, f"line {number}: {kind if isinstance(kind, str) else 'resource'}"))
             except FhirError as error:
-                raise FhirError("structure", f"line {number}: {error}") from None
+                faults += [issue.within(f"line {number}") for issue in error.issues]
+    if faults:
+        raise invalid(faults)
     return found
 
 
-def _line(path: Path, error: FhirError, index: int) -> str:
-    issue = error.issues[index]
-    return f"{path}: {issue.expression or '–'}: {issue.code}: {issue.text}"
+def _line(path: Path, issue: Issue) -> str:
+    # A line is a resource; only an entry of a Bundle holds one.
+    place = _LINE.sub(r"\1", issue.expression)
+    return f"{path}: {place or '–'}: {issue.code}: {issue.text}"

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
+_PREFIX = "PORTFOLIO_"
 _UNITS = {"": 1, "kib": 1024, "mib": 1024**2}
+
+# Names that are no settings here, with the values they may have (none: any). The first three and OIDC_… belong to
+# parts that are not here yet, and what an installation sets for them already must not stop it; the last two are
+# for the tests.
+_RESERVED: dict[str, tuple[str, ...]] = {
+    "PROFILES": ("enforce", "warn", "off"),
+    "MONGO_DRIVER": ("motor", "pymongo"),
+    "CLIENTS": (),
+    "TEST_MONGODB": (),
+    "SHARED": (),
+}
 
 
 def _bytes(text: str) -> str:
-    if not re.fullmatch(r"\d+ ?(?:[kKmM]i[bB])?", text):
-        raise ValueError("expected a number of bytes, or one with KiB or MiB, e.g. 5 MiB")
+    if not re.fullmatch(r"[1-9][0-9]{0,11} ?(?:[kKmM]i[bB])?", text):
+        raise ValueError("expected a number of bytes above 0, or one with KiB or MiB, e.g. 5 MiB")
     return text
 
 
@@ -35,15 +48,25 @@ def _zone(text: str) -> str:
 
 
 def _url(text: str) -> str:
-    if text and not re.match(r"https?://[^/?#]+", text):
+    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?", text):
         raise ValueError("expected an absolute http(s) URL without query, e.g. https://registry.example/fhir")
     return text.rstrip("/")
+
+
+def _url_or_none(text: str) -> str:
+    return _url(text) if text else ""
+
+
+def _host(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%\w+)?", text):
+        raise ValueError("expected an address or host name alone, e.g. 127.0.0.1, ::1 or registry.example")
+    return text
 
 
 class Settings(BaseSettings):
     """Read from PORTFOLIO_… in the environment, else from `.env`, else the default here."""
 
-    model_config = SettingsConfigDict(env_prefix="PORTFOLIO_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     store: Annotated[str, AfterValidator(_store)] = Field(
         "sqlite:///./data/portfolio.db", description="where the registry keeps everything: sqlite:///PATH"
@@ -55,9 +78,9 @@ class Settings(BaseSettings):
         "http://eportefolje.example/fhir", description="canonical base of the profiles"
     )
     timezone: Annotated[str, AfterValidator(_zone)] = Field("Europe/Oslo", description="zone of dates that have none")
-    host: str = Field("127.0.0.1", description="address to listen on")
+    host: Annotated[str, AfterValidator(_host)] = Field("127.0.0.1", description="address to listen on")
     port: int = Field(8000, ge=1, le=65535, description="port to listen on")
-    base_url: Annotated[str, AfterValidator(_url)] = Field(
+    base_url: Annotated[str, AfterValidator(_url_or_none)] = Field(
         "", description="public FHIR base, when it is not http://HOST:PORT/fhir"
     )
     keys: Path = Field(Path("./data/keys"), description="folder of signing keys; made at first start in dev")
@@ -66,7 +89,8 @@ class Settings(BaseSettings):
     @cached_property
     def base(self) -> str:
         """The FHIR base that clients see, without a slash at the end."""
-        return self.base_url or f"http://{self.host}:{self.port}/fhir"
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return self.base_url or f"http://{host}:{self.port}/fhir"
 
     @cached_property
     def body_limit(self) -> int:
@@ -85,16 +109,39 @@ class WrongSetting(Exception):
 
 
 def read_settings(**given: object) -> Settings:
-    """The settings in force. WrongSetting for the first one that is wrong."""
+    """The settings in force. WrongSetting for the first one that is wrong, or for names that are unknown."""
+    _check_names(given.get("_env_file", Settings.model_config["env_file"]))
     try:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         fault = error.errors()[0]
         name = "_".join(str(part) for part in fault["loc"]).upper()
         expected = fault["msg"].removeprefix("Value error, ")
-        raise WrongSetting(f"PORTFOLIO_{name}={fault['input']}: {expected}") from None
+        raise WrongSetting(f"{_PREFIX}{name}={fault['input']}: {expected}") from None
     if settings.auth == "off" and settings.host not in ("127.0.0.1", "localhost", "::1"):
         raise WrongSetting(f"PORTFOLIO_AUTH=off: only on loopback, not on PORTFOLIO_HOST={settings.host}")
     if settings.store.startswith("mongodb"):
         raise WrongSetting(f"PORTFOLIO_STORE={settings.store}: this version keeps its data in sqlite:///PATH only")
     return settings
+
+
+def _check_names(file: Any) -> None:
+    """A mistyped name would leave its setting at the default without a word."""
+    named = {**_named(DotEnvSettingsSource(Settings, env_file=file)), **_named(EnvSettingsSource(Settings))}
+    known = [name.upper() for name in Settings.model_fields]
+    allowed = {*known, *_RESERVED}
+    unknown = sorted(f"{_PREFIX}{name}" for name in named if name not in allowed and not name.startswith("OIDC_"))
+    if unknown:
+        expected = ", ".join(f"{_PREFIX}{name}" for name in known)
+        raise WrongSetting(f"{', '.join(unknown)}: unknown; expected {expected}")
+    for name, values in _RESERVED.items():
+        if values and name not in known and named.get(name, values[0]) not in values:
+            raise WrongSetting(f"{_PREFIX}{name}={named[name]}: expected one of {', '.join(values)}")
+
+
+def _named(source: EnvSettingsSource) -> dict[str, str | None]:
+    """What begins with PORTFOLIO_, by its name without that, in capitals: letter case says nothing here."""
+    named: Mapping[str, str | None] = source.env_vars
+    return {
+        name.upper().removeprefix(_PREFIX): value for name, value in named.items() if name.upper().startswith(_PREFIX)
+    }

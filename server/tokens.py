@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 import jwt
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -21,6 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from server.access import ANONYMOUS, SECRETARIAT, Caller, Role
 from server.outcome import FhirError
+from server.settings import WrongSetting
 
 _FILE = "token-ed25519.pem"
 # Checking a signature takes 120 µs, as long as a read.
@@ -39,14 +41,19 @@ class Tokens:
     @classmethod
     def of(cls, folder: Path, audience: str) -> Tokens:
         """With the key in this folder, made at the first start. One that another process makes at the same
-        moment is used instead."""
-        folder.mkdir(parents=True, exist_ok=True)
+        moment is used instead. WrongSetting when folder or key cannot be used."""
         path = folder / _FILE
-        if not path.exists():
-            _make(path)
-        key = load_pem_private_key(path.read_bytes(), None)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            if not path.exists():
+                _make(path)
+            key = load_pem_private_key(path.read_bytes(), None)
+        except OSError as error:
+            raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected a folder of keys; {error.strerror}") from None
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
         if not isinstance(key, Ed25519PrivateKey):
-            raise ValueError(f"{path}: expected an Ed25519 private key")
+            raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected an Ed25519 private key, unencrypted, in {_FILE}")
         return cls(key, audience)
 
     def issue(self, role: Role, organization: str, ttl: timedelta) -> str:
