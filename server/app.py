@@ -10,6 +10,8 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
+from fastapi.exception_handlers import http_exception_handler
+from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
@@ -111,6 +113,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     app.router.routes.extend(metrics.routes())
     app.add_exception_handler(FhirError, _refused)
     app.add_exception_handler(Unavailable, _away)
+    app.add_exception_handler(HTTPException, _unrouted)
     app.add_exception_handler(Exception, _our_bug)
     app.add_middleware(metrics.middleware)
     app.add_middleware(
@@ -135,8 +138,20 @@ async def _away(request: Request, error: Exception) -> Response:
     return await _refused(request, fault)
 
 
+async def _unrouted(request: Request, error: Exception) -> Response:
+    """What no route takes: an OperationOutcome below the FHIR base."""
+    assert isinstance(error, HTTPException)
+    path = request.scope["path"]
+    if path != "/fhir" and not path.startswith("/fhir/"):
+        return await http_exception_handler(request, error)
+    code = "not-found" if error.status_code == 404 else "not-supported"
+    text = f"{request.method} is not answered at {path}."
+    tags = dict(error.headers or {})
+    return await _refused(request, FhirError(code, text, status=error.status_code, headers=tags))
+
+
 async def _our_bug(request: Request, error: Exception) -> Response:
     """Logged in full by the server; none of its text goes to the client."""
-    log.error("%s %s", request.method, request.url.path, exc_info=error)
+    log.error("%s %s", request.method, request.scope["path"], exc_info=error)
     fault = Issue("exception", "Feil hos oss / An error of ours; it is logged.")
     return await _refused(request, FhirError("exception", fault.text))

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from server.outcome import outcome
 from server.resource import decode, encode
 from server.search.parse import cursor_text
-from server.search.query import Query
 from server.search.urls import query_of
 from server.store.store import Moment, Version
 
@@ -20,12 +19,11 @@ if TYPE_CHECKING:
 _SUBSETTED = {"system": "http://terminology.hl7.org/CodeSystem/v3-ObservationValue", "code": "SUBSETTED"}
 
 
-def searchset(found: Found, base: str, summary: frozenset[str] | None = None) -> bytes:
+def searchset(found: Found, base: str) -> bytes:
     """The searchset Bundle: matches, includes, remarks; self link of what was used, and a next link that
-    carries the moment of this page. `summary`: the elements that _summary=true keeps for this type."""
+    carries the moment of this page."""
     query = found.query
-    shown = _shown(query, summary)
-    parts = _entries(found.page.versions, base, b"match", shown) + _entries(found.included, base, b"include", None)
+    parts = _entries(found.page.versions, base, b"match", found.kept) + _entries(found.included, base, b"include", None)
     if found.remarks:
         parts += [b',{"resource":', encode(outcome(found.remarks)), b',"search":{"mode":"outcome"}}']
     links = [("self", _search_url(found, base, query.used, found.as_of))]
@@ -50,7 +48,8 @@ def history_bundle(story: Story, base: str) -> bytes:
 
 
 def response_bundle(kind: str, entries: Iterable[Entry], base: str, *, show: bool) -> bytes:
-    """The answer to a transaction or batch; `show` the resources written (Prefer: return=representation)."""
+    """The answer to a transaction or batch; `show` the resources written (Prefer: return=representation). What was
+    read is always shown."""
     parts = [_response_entry(entry, base, show=show) for entry in entries]
     array = b',"entry":[%b]' % b",".join(parts) if parts else b""
     return b'{"resourceType":"Bundle","type":"%b-response"%b}' % (kind.encode(), array)
@@ -122,29 +121,10 @@ def _search_url(found: Found, base: str, used: Iterable[tuple[str, str]], as_of:
     return f"{url}?{query_of(pairs)}" if pairs else url
 
 
-def _shown(query: Query, summary: frozenset[str] | None) -> frozenset[str] | None:
-    """The top-level elements to show; None for all. R4 search.html#summary, #elements."""
-    if query.elements:
-        return frozenset(query.elements)
-    match query.summary:
-        case "true":
-            return summary
-        case "text":
-            return frozenset({"text"})
-        case "data":
-            return frozenset({"-text"})
-        case _:
-            return None
-
-
 def subset(body: bytes, kept: frozenset[str]) -> bytes:
-    """The resource with these elements (and id, meta), marked SUBSETTED. {"-text"}: all but the narrative."""
-    resource = decode(body)
-    if "-text" in kept:
-        part = {name: value for name, value in resource.items() if name != "text"}
-    else:
-        always = {"resourceType", "id", "meta"}
-        part = {name: value for name, value in resource.items() if name.lstrip("_") in kept | always}
+    """The resource with these elements (and id, meta), marked SUBSETTED."""
+    always = {"resourceType", "id", "meta"}
+    part = {name: value for name, value in decode(body).items() if name.lstrip("_") in kept | always}
     meta = part["meta"]
     part["meta"] = {**meta, "tag": [*meta.get("tag", []), _SUBSETTED]}
     return encode(part)

@@ -28,6 +28,27 @@ def sent(scope: Scope, name: bytes) -> str | None:
     return None
 
 
+def query(scope: Scope) -> str:
+    """The query string, percent-encoded as sent. FhirError value (400) for bytes that are no UTF-8, at which
+    Starlette's own URL would break off without an answer."""
+    try:
+        return str(scope["query_string"], "utf-8")
+    except UnicodeDecodeError:
+        raise FhirError("value", "The query is not UTF-8, percent-encoded.") from None
+
+
+def condition(scope: Scope) -> str | None:
+    """The search of If-None-Exist, without the "?" that some clients begin it with. It is taken as UTF-8, which
+    is what its values are compared with. FhirError value (400) for other bytes."""
+    text = sent(scope, b"if-none-exist")
+    if text is None:
+        return None
+    try:
+        return text.encode("latin-1").decode().removeprefix("?")
+    except UnicodeDecodeError:
+        raise FhirError("value", "If-None-Exist is not UTF-8; percent-encode it.", expression="If-None-Exist") from None
+
+
 def etag(version: Version) -> str:
     """W/"3" for version 3."""
     return f'W/"{version.version_id}"'

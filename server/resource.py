@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import msgspec
@@ -20,20 +21,28 @@ ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"')
 _SPACED = re.compile(rb'"[ \t\r\n]+:')
 _MAX_DEPTH = 100
+_MAX_EXPONENT = 9999
+# The search for what follows is fast, and it is rare: only then are strings told from numbers.
+_PERHAPS_MINUS_ZERO = re.compile(rb"-0[ \t\r\n,\]}]")
+_STRING_OR_MINUS_ZERO = re.compile(_STRING.pattern + rb"|(?<![eE])-0(?=[ \t\r\n,\]}])")
+_MINUS_ZERO = b"-0E+00"
 
 
 class Written(Decimal):
-    """A decimal whose digits Decimal itself would print otherwise: 1e3, 0.0000001."""
+    """A decimal whose digits Decimal itself would print otherwise: 1e3, 0.0000001, -0."""
 
     text: str
 
 
 def _decimal(text: str) -> Decimal:
     value = Decimal(text)
+    if abs(value.adjusted()) > _MAX_EXPONENT:
+        # Arithmetic on it (a FHIRPath rule, say) would write out all of its digits.
+        raise InvalidOperation
     if str(value) == text:
         return value
     written = Written(text)
-    written.text = text
+    written.text = "-0" if text == _MINUS_ZERO.decode() else text
     return written
 
 
@@ -41,29 +50,57 @@ _decoder = msgspec.json.Decoder(float_hook=_decimal)
 
 
 def decode(raw: bytes) -> Resource:
-    """The JSON object in `raw`. FhirError structure (400) for anything else, and for a key that comes twice
-    in one object, which R4 forbids and every decoder accepts in silence."""
-    if not raw.strip():
-        raise FhirError("structure", "Tom melding / The body is empty; expected a FHIR resource as JSON.")
-    try:
-        value = _decoder.decode(raw)
-    except RecursionError:
-        raise FhirError("structure", f"The JSON is nested too deeply; at most {_MAX_DEPTH} levels are taken.") from None
-    except msgspec.DecodeError as error:
-        raise FhirError("structure", f"Ugyldig JSON / {error}.") from None
+    """The JSON object in `raw`. FhirError structure (400) for anything else, and for what decode_any refuses."""
+    value = decode_any(raw)
     if not isinstance(value, dict):
         raise FhirError("structure", "A FHIR resource is a JSON object { … }.")
-    if _keys(raw) != _members(value, 0):
+    return value
+
+
+def decode_any(raw: bytes) -> Any:
+    """The JSON value in `raw`. FhirError structure (400) for what is none, for more than 100 levels, for a number
+    beyond 1e±9999, and for a key that comes twice in one object, which R4 forbids and every decoder accepts in
+    silence."""
+    if not raw.strip():
+        raise FhirError("structure", "Tom melding / The body is empty; expected a FHIR resource as JSON.")
+    value = _parsed(raw)
+    if isinstance(value, dict | list) and _repeats(raw, _members(value, 0)):
         raise FhirError("structure", f"The key «{_repeated(raw)}» comes twice in one object.")
     return value
 
 
-def _keys(raw: bytes) -> int:
-    """How many object members are written. `":` ends a key wherever no string holds an escape and nothing stands
-    before a colon: that is most often so, and five times as fast as taking all strings out."""
-    if b"\\" not in raw and not _SPACED.search(raw):
-        return raw.count(b'":')
-    return _STRING.sub(b"", raw).count(b":")
+def _parsed(raw: bytes) -> Any:
+    try:
+        value = _decoder.decode(raw)
+        # The decoder takes -0 for the integer 0, which has no sign: it is read again as a decimal.
+        return _decoder.decode(_signed(raw)) if _PERHAPS_MINUS_ZERO.search(raw) else value
+    except RecursionError:
+        raise FhirError("structure", f"The JSON is nested too deeply; at most {_MAX_DEPTH} levels are taken.") from None
+    except UnicodeDecodeError:
+        raise FhirError("structure", "Ugyldig JSON / The body is not UTF-8.") from None
+    except InvalidOperation:
+        text = f"Ugyldig tall / A number is beyond 1e±{_MAX_EXPONENT}."
+        raise FhirError("structure", text) from None
+    except msgspec.DecodeError as error:
+        raise FhirError("structure", f"Ugyldig JSON / {error}.") from None
+
+
+def _signed(raw: bytes) -> bytes:
+    return _STRING_OR_MINUS_ZERO.sub(lambda found: _MINUS_ZERO if found[0] == b"-0" else found[0], raw)
+
+
+def pretty(raw: bytes) -> bytes:
+    """The same JSON, indented by two; every number and text as it stands."""
+    return msgspec.json.format(raw, indent=2)
+
+
+def _repeats(raw: bytes, members: int) -> bool:
+    """Whether more object members are written than were read. A `":` ends a key; where no string holds an escape and
+    nothing stands before a colon there are never fewer of them than keys, and counting them is five times as fast
+    as taking all strings out, which decides when there are more (a text may begin with a colon)."""
+    if b"\\" not in raw and not _SPACED.search(raw) and raw.count(b'":') == members:
+        return False
+    return _STRING.sub(b"", raw).count(b":") != members
 
 
 def _members(value: Any, depth: int) -> int:
@@ -87,10 +124,10 @@ def _repeated(raw: bytes) -> str:
     found: list[str] = []
 
     def notice(pairs: list[tuple[str, Any]]) -> None:
-        keys = [key for key, _ in pairs]
-        found.extend(key for key in keys if keys.count(key) > 1)
+        found.extend(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
 
-    json.loads(raw, object_pairs_hook=notice)
+    # Numbers stay texts here: Python makes no integer of more than 4300 digits.
+    json.loads(raw, object_pairs_hook=notice, parse_int=str, parse_float=str)
     return found[0] if found else "?"
 
 
@@ -102,16 +139,15 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
-def encode(value: Any, *, pretty: bool = False) -> bytes:
-    """Compact JSON (or indented by two), decimals with the digits they were written with."""
-    option = orjson.OPT_INDENT_2 if pretty else 0
+def encode(value: Any) -> bytes:
+    """Compact JSON, decimals with the digits they were written with."""
     try:
-        return orjson.dumps(value, _plain, option)
+        return orjson.dumps(value, _plain)
     except TypeError as error:
         if "Integer" not in str(error):
             raise
     # An integer of more than 64 bits is a legal FHIR decimal that orjson cannot print.
-    return orjson.dumps(_wide_integers(value), _plain, option)
+    return orjson.dumps(_wide_integers(value), _plain)
 
 
 def _wide_integers(value: Any) -> Any:
@@ -170,13 +206,13 @@ def _references(value: Any, path: str, found: list[tuple[str, Resource]]) -> Non
 
 
 def unresolved(resource: Resource) -> bool:
-    """Whether a reference within is conditional or a urn, to be resolved before it is stored."""
+    """Whether a reference within is conditional or a urn:uuid, to be resolved before it is stored."""
     waiting: list[Any] = [resource]
     while waiting:
         value = waiting.pop()
         if type(value) is dict:
             text = value.get("reference")
-            if type(text) is str and ("?" in text or text.startswith("urn:")):
+            if type(text) is str and ("?" in text or text.startswith("urn:uuid:")):
                 return True
             value = value.values()
         waiting += [item for item in value if type(item) is dict or type(item) is list]

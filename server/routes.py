@@ -17,7 +17,7 @@ from server.interaction import search as search_interaction
 from server.interaction.engine import Engine
 from server.interaction.write import Written
 from server.outcome import FhirError, Issue, outcome
-from server.resource import Resource, decode, encode
+from server.resource import Resource, decode, encode, pretty
 from server.search.urls import pairs_of
 from server.store.store import Version
 
@@ -106,7 +106,7 @@ class Fhir:
             self._caller(request),
             path.get("type"),
             None if id == "_history" else id,
-            pairs_of(request.url.query),
+            pairs_of(headers.query(request.scope)),
         )
         return self._json(request, history_bundle(story, self.engine.base))
 
@@ -118,16 +118,16 @@ class Fhir:
         if kind == "_history":
             del request.path_params["type"]
             return await self.history(request)
-        return await self._search(request, pairs_of(request.url.query))
+        return await self._search(request, pairs_of(headers.query(request.scope)))
 
     async def create(self, request: Request) -> Response:
         """POST [type]."""
         caller = self._caller(request)
-        if any(name not in _SHOWN for name, _ in pairs_of(request.url.query)):
+        if any(name not in _SHOWN for name, _ in pairs_of(headers.query(request.scope))):
             # Some clients send the condition of a conditional create here; ignored, it would make a duplicate.
             raise FhirError("not-supported", "A create has its condition in the header If-None-Exist, not in the URL.")
         resource = await self._resource(request)
-        condition = headers.sent(request.scope, b"if-none-exist")
+        condition = headers.condition(request.scope)
         written = await create.create(
             self.engine, caller, request.path_params["type"], resource, if_none_exist=condition
         )
@@ -141,7 +141,7 @@ class Fhir:
         if not (headers.sent(request.scope, b"content-type") or "").startswith(_FORM):
             raise FhirError("not-supported", f"_search takes {_FORM}.", status=415)
         form = (await self._body(request)).decode("utf-8", "replace")
-        return await self._search(request, [*pairs_of(request.url.query), *pairs_of(form)])
+        return await self._search(request, [*pairs_of(headers.query(request.scope)), *pairs_of(form)])
 
     async def update(self, request: Request) -> Response:
         """PUT [type]/[id], PUT [type]?condition."""
@@ -211,8 +211,7 @@ class Fhir:
             return self._json(request, encode(outcome(lines)))
         strict = headers.prefer(headers.sent(request.scope, b"prefer")).strict
         found = await search_interaction.search(self.engine, caller, kind, pairs, strict=strict)
-        summary = self.engine.registry.schema.summary(kind) if found.query.summary == "true" else None
-        return self._json(request, searchset(found, self.engine.base, summary))
+        return self._json(request, searchset(found, self.engine.base))
 
     def _caller(self, request: Request) -> Caller:
         headers.accepts_json(headers.sent(request.scope, b"accept"), _format_of(request))
@@ -239,7 +238,11 @@ class Fhir:
         return FhirError("too-long", f"For stor / The body is larger than {self.body_limit} bytes.")
 
     def _condition(self, request: Request) -> str | None:
-        return None if "id" in request.path_params else request.url.query
+        """The query string of a conditional request, without what only says how to answer."""
+        if "id" in request.path_params:
+            return None
+        parts = headers.query(request.scope).split("&")
+        return "&".join(part for part in parts if part.partition("=")[0] not in _SHOWN)
 
     def _version(self, request: Request, version: Version) -> Response:
         tags = {"ETag": headers.etag(version), "Last-Modified": headers.last_modified(version)}
@@ -271,7 +274,7 @@ class Fhir:
         self, request: Request, content: bytes, tags: Mapping[str, str] | None = None, status: int = 200
     ) -> Response:
         if b"_pretty=true" in request.scope["query_string"]:
-            content = encode(decode(content), pretty=True)
+            content = pretty(content)
         return Json(content, status, tags)
 
 
@@ -286,7 +289,7 @@ def _route(path: str, **endpoints: Endpoint) -> Route:
         found = endpoints.get("GET" if request.method == "HEAD" else request.method)
         if found is None:
             allowed = ", ".join(endpoints)
-            text = f"{request.method} is not answered at {request.url.path}; {allowed} is."
+            text = f"{request.method} is not answered at {request.scope['path']}; {allowed} is."
             raise FhirError("not-supported", text, status=405, headers={"Allow": allowed})
         return await found(request)
 
@@ -294,4 +297,4 @@ def _route(path: str, **endpoints: Endpoint) -> Route:
 
 
 async def _nowhere(request: Request) -> Response:
-    raise FhirError("not-found", f"There is nothing at {request.url.path}; the FHIR base is /fhir.")
+    raise FhirError("not-found", f"There is nothing at {request.scope['path']}; the FHIR base is /fhir.")

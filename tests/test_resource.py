@@ -30,7 +30,8 @@ def test_a_key_that_comes_twice_is_refused_by_name(text):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a":"b\\":","c":":"}', '{"a" : ":", "b":{"a":1}}', '{"a\\\\":1,"a":2}', '{"a":"\\\\","b":"\\":"}']
+    "text",
+    ['{":":":"}', '{"a":"b\\":","c":":"}', '{"a" : ":", "b":{"a":1}}', '{"a\\\\":1,"a":2}', '{"a":"\\\\","b":"\\":"}'],
 )
 def test_colons_and_quotes_in_texts_are_no_keys(text):
     assert decode(text.encode()) == json.loads(text)

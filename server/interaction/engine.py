@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from server.access import Access
@@ -98,20 +98,31 @@ class Reading:
         return self._snapshot
 
 
+def instant_of(text: str, zone: tzinfo | None = None) -> str:
+    """An instant as Moment writes it. `zone` is that of one which states none. ValueError for what is no instant,
+    states no zone and is given none, or is outside the years 0001 to 9999 of UTC."""
+    # A + that was not percent-encoded arrives as a space.
+    stated = datetime.fromisoformat(text.strip().replace(" ", "+"))
+    zoned = stated if stated.tzinfo else stated.replace(tzinfo=zone)
+    if zoned.tzinfo is None:
+        raise ValueError(f"{text} states no zone")
+    try:
+        return f"{zoned.astimezone(UTC).replace(tzinfo=None).isoformat(timespec='microseconds')}Z"
+    except OverflowError:
+        raise ValueError(f"{text} is beyond the years of UTC") from None
+
+
 async def moment_of(store: Store, text: str | None) -> Moment | None:
     """The moment that `_asOf` asks for; None for the present. FhirError value when it is no past instant."""
     if text is None:
         return None
     try:
-        # A + that was not percent-encoded arrives as a space.
-        instant = datetime.fromisoformat(text.strip().replace(" ", "+"))
+        instant = instant_of(text)
     except ValueError:
-        instant = None
-    if instant is None or instant.tzinfo is None:
         raise FhirError(
             "value", f"_asOf={text}: expected an instant with its zone, e.g. 2021-11-30T12:00:00Z.", expression="_asOf"
-        )
+        ) from None
     try:
-        return await store.moment(instant.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        return await store.moment(instant)
     except ValueError:
         raise FhirError("value", f"_asOf={text} is in the future.", expression="_asOf") from None

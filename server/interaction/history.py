@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC
 
 from server.access import Caller
-from server.interaction.engine import Engine, moment_of
+from server.interaction.engine import Engine, instant_of, moment_of
+from server.interaction.read import may_read
 from server.outcome import FhirError
 from server.search.parse import DEFAULT_COUNT, MAX_COUNT, cursor
 from server.store.store import Moment, Page
@@ -41,7 +42,7 @@ async def history(
         )
         if id is not None and not page.total and since is None:
             raise FhirError("not-found", f"Finnes ikke / {resource_type}/{id} is not known here.")
-        shown = engine.access.readable(caller, page.versions)
+        shown = tuple([v for v in page.versions if await may_read(engine, caller, snapshot, v)])
         total = page.total if len(shown) == len(page.versions) else None
         path = "/".join(part for part in (resource_type, id, "_history") if part)
         used = tuple((name, text) for name, text in pairs if name in ("_count", "_since"))
@@ -50,8 +51,6 @@ async def history(
 
 def _instant(text: str) -> str:
     try:
-        instant = datetime.fromisoformat(text.strip().replace(" ", "+"))
+        return instant_of(text, UTC)
     except ValueError:
         raise FhirError("value", f"_since={text}: expected an instant.", expression="_since") from None
-    zoned = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-    return zoned.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -5,18 +5,20 @@ from __future__ import annotations
 from server.access import Caller
 from server.interaction.engine import Engine, moment_of
 from server.outcome import FhirError
-from server.store.store import Version
+from server.store.store import Snapshot, Version
 
 
 async def read(engine: Engine, caller: Caller, resource_type: str, id: str, as_of: str | None = None) -> Version:
     """The version current now, or as of an instant. FhirError not-found (404), deleted (410)."""
     engine.known_type(resource_type)
+    name = f"{resource_type}/{id}"
     if as_of is None:
         version = await engine.store.current(resource_type, id)
-    else:
-        async with engine.store.snapshot(await moment_of(engine.store, as_of)) as snapshot:
-            version = await snapshot.read(resource_type, id)
-    return _shown(engine, caller, version, f"{resource_type}/{id}")
+        if version is None or not version.deleted:
+            return _shown(name, version, version is not None and engine.access.may_read(caller, version))
+    async with engine.store.snapshot(await moment_of(engine.store, as_of)) as snapshot:
+        version = await snapshot.read(resource_type, id)
+        return _shown(name, version, await may_read(engine, caller, snapshot, version))
 
 
 async def vread(engine: Engine, caller: Caller, resource_type: str, id: str, version_id: str) -> Version:
@@ -25,11 +27,20 @@ async def vread(engine: Engine, caller: Caller, resource_type: str, id: str, ver
     number = int(version_id) if version_id.isascii() and version_id.isdigit() and len(version_id) < 10 else 0
     async with engine.store.snapshot() as snapshot:
         version = await snapshot.read_version(resource_type, id, number)
-    return _shown(engine, caller, version, f"{resource_type}/{id}/_history/{version_id}")
+        allowed = await may_read(engine, caller, snapshot, version)
+    return _shown(f"{resource_type}/{id}/_history/{version_id}", version, allowed)
 
 
-def _shown(engine: Engine, caller: Caller, version: Version | None, name: str) -> Version:
-    if version is None or not engine.access.may_read(caller, version):
+async def may_read(engine: Engine, caller: Caller, snapshot: Snapshot, version: Version | None) -> bool:
+    """Whether there is such a version and this caller may see it. A deletion is seen by those who may see what it
+    deleted: it carries no label of its own."""
+    if version is not None and version.deleted:
+        version = await snapshot.read_version(version.resource_type, version.id, version.version_id - 1)
+    return version is not None and engine.access.may_read(caller, version)
+
+
+def _shown(name: str, version: Version | None, allowed: bool) -> Version:
+    if version is None or not allowed:
         raise FhirError("not-found", f"Finnes ikke / {name} is not known here.")
     if version.deleted:
         raise FhirError("deleted", f"Slettet / {name} was deleted.")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from server.access import Caller
+from server.definitions.registry import Schema
 from server.interaction.engine import Engine, moment_of
 from server.outcome import FhirError, Issue
 from server.search.parse import Parsed, restricted
@@ -18,7 +19,8 @@ MAX_INCLUDED = 10_000
 @dataclass(frozen=True, slots=True)
 class Found:
     """What a search found. `included` never repeats a match; `remarks` are for an OperationOutcome entry:
-    parameters that were left out, includes that were cut."""
+    parameters that were left out, includes that were cut. `kept`: the top-level elements of a match that are
+    to be shown, None for all."""
 
     query: Query
     moment: Moment
@@ -26,6 +28,7 @@ class Found:
     page: Page
     included: tuple[Version, ...] = ()
     remarks: tuple[Issue, ...] = ()
+    kept: frozenset[str] | None = None
 
 
 async def search(
@@ -45,7 +48,24 @@ async def search(
         raise unavailable(error) from None
     shown = engine.access.readable(caller, included)
     remarks = (*parsed.unknown, *_cut(cut))
-    return Found(parsed.query, moment, parsed.as_of, page, shown, remarks)
+    kept = _kept(engine.registry.schema, parsed.query)
+    return Found(parsed.query, moment, parsed.as_of, page, shown, remarks, kept)
+
+
+def _kept(schema: Schema, query: Query) -> frozenset[str] | None:
+    """Mandatory elements are always among them. R4 search.html#summary, #elements."""
+    if not query.elements and query.summary == "true":
+        return schema.summary(query.resource_type)
+    definition = schema.type(query.resource_type)
+    if definition is None or not (query.elements or query.summary in ("text", "data")):
+        return None
+    elements = definition.elements
+    if query.elements:
+        names = {name for name in elements if name in query.elements}
+    else:
+        names = {name for name in elements if (name == "text") is (query.summary == "text")}
+    names |= {name for name, element in elements.items() if element.min}
+    return frozenset(variant.key for name in names for variant in elements[name].variants)
 
 
 async def explain(engine: Engine, caller: Caller, resource_type: str, pairs: Sequence[tuple[str, str]]) -> list[Issue]:

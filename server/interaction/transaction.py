@@ -16,7 +16,7 @@ from server.interaction.read import read, vread
 from server.interaction.search import search
 from server.interaction.write import Intent, Method, Written, write
 from server.outcome import FhirError, invalid, outcome
-from server.resource import ID, Resource, decode, encode
+from server.resource import ID, Resource, decode_any, encode
 from server.search.urls import pairs_of
 from server.store.store import Version
 
@@ -168,7 +168,7 @@ def operations_of(sent: Any, place: str) -> list[dict[str, Any]]:
 
 def json_patch(raw: bytes) -> list[dict[str, Any]]:
     """The operations of a JSON Patch document. FhirError structure when it is none."""
-    found = decode(b'{"patch":' + (raw or b"null") + b"}")["patch"]
+    found = decode_any(raw or b"null")
     if not isinstance(found, list) or not all(isinstance(operation, dict) for operation in found):
         raise FhirError("structure", "A JSON Patch is an array of operations. RFC 6902.")
     return found
@@ -189,6 +189,9 @@ def _check_get(engine: Engine, request: Resource, place: str) -> None:
     """That a GET can be answered: its path has a form, and its search is understood."""
     path, _, query = _relative(engine, request["url"])
     match path.split("/"):
+        case ["metadata"]:
+            text = "GET metadata is answered at the base, not in a Bundle."
+            raise FhirError("not-supported", text, expression=place)
         case [kind] if kind in engine.resource_types:
             try:
                 engine.parser.parse(kind, pairs_of(query))
@@ -212,8 +215,7 @@ async def _get(engine: Engine, caller: Caller, request: Resource, as_of: str | N
     match path.split("/"):
         case [kind]:
             found = await search(engine, caller, kind, pairs)
-            summary = engine.registry.schema.summary(kind) if found.query.summary == "true" else None
-            return Entry(200, body=searchset(found, engine.base, summary))
+            return Entry(200, body=searchset(found, engine.base))
         case [kind, "_history"]:
             return Entry(200, body=history_bundle(await history(engine, caller, kind, None, pairs), engine.base))
         case [kind, id]:

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import BaseRoute, Route
 
+from server import headers as fhir_headers
 from server.access import Caller
 from server.interaction.engine import Engine
 from server.interaction.search import unavailable
@@ -102,7 +103,7 @@ class Pages:
         language = request.headers.get("accept-language", "")
         asked = asking.blank(self.house.root, path, language)
         try:
-            asked = asking.read(self.house.root, path, request.url.query, language)
+            asked = asking.read(self.house.root, path, fhir_headers.query(request.scope), language)
             asking.check(asked)
             if asked.emptied:
                 return RedirectResponse(asked.url(), 303, {**_GUARDS, "Cache-Control": "no-store"})

@@ -14,6 +14,7 @@ import orjson
 
 from server.outcome import FhirError, Issue
 from server.search import values
+from server.search.limits import MAX_CONDITIONS, MAX_IDS, MAX_SORTS, MAX_VALUES, check_links, conditions, limited
 from server.search.parameters import Parameter, Parameters, SearchType
 from server.search.query import (
     AnyOf,
@@ -67,6 +68,8 @@ _KINDS: dict[SearchType, Kind] = {
     "uri": "uri",
     "reference": "reference",
 }
+_MOST = 2**63 - 1
+"""The greatest integer that every store holds."""
 _RESOURCE_ID = re.compile(r"[A-Za-z0-9\-.]{1,64}\Z")
 
 
@@ -112,6 +115,7 @@ class Parser:
 
     def criterion(self, resource_type: str, name: str, text: str) -> Criterion:
         """One search condition, chains and _has followed. Unknown when the parameter is not known."""
+        check_links(name)
         if name.startswith("_has:"):
             return self._has(resource_type, name, text)
         head, dot, rest = name.partition(".")
@@ -136,13 +140,15 @@ class Parser:
                 f"«{query_string}» is no condition; expected search parameters such as identifier=SYSTEM|VALUE.",
                 expression=place,
             )
+        draft = _Draft(resource_type)
         try:
-            criteria = tuple(self.criterion(resource_type, name, text) for name, text in pairs)
+            for name, text in pairs:
+                draft.add(self.criterion(resource_type, name, text), name)
         except Unknown as unknown:
             raise FhirError("not-supported", str(unknown), expression=place) from None
         except FhirError as error:
             raise FhirError(error.issues[0].code, error.issues[0].text, expression=place) from None
-        return Query(resource_type, criteria, count=2)
+        return Query(resource_type, tuple(draft.criteria), count=2)
 
     def _add(self, draft: _Draft, name: str, text: str) -> None:
         code, _, modifier = name.partition(":")
@@ -152,7 +158,7 @@ class Parser:
         if code in _RESULT:
             self._result(draft, code, modifier, name, text)
         else:
-            draft.criteria.append(self.criterion(draft.resource_type, name, text))
+            draft.add(self.criterion(draft.resource_type, name, text), name)
         if code != "_page":
             draft.used.append((name, str(draft.count) if code == "_count" else text))
 
@@ -164,6 +170,7 @@ class Parser:
                 draft.count = _count(text)
             case "_sort":
                 draft.sort += self._sorts(draft.resource_type, text)
+                limited("sort keys", len(draft.sort), MAX_SORTS, "_sort")
             case "_include" | "_revinclude":
                 draft.includes.append(self._include(draft.resource_type, code, modifier == "iterate", text))
             case "_total":
@@ -191,9 +198,9 @@ class Parser:
                 return self._typed(parameter, name, modifier, text)
             raise _unsupported(name, modifier, parameter)
         if modifier == "missing":
-            kind = "composite" if parameter.type == "composite" else _KINDS[parameter.type]
+            key, kind = _presence(parameter)
             missing = _choice(name, text, ("true", "false")) == "true"
-            return Clause(_presence(parameter), kind, "missing", (), negated=not missing)
+            return Clause(key, kind, "missing", (), negated=not missing)
         if modifier in ("above", "below") and parameter.type == "token":
             return Clause(parameter.key, "token", "match", self._subsumed(name, text, modifier == "above"))
         if modifier == "text":
@@ -354,6 +361,7 @@ class _Draft:
 
     resource_type: str
     criteria: list[Criterion] = field(default_factory=list)
+    conditions: int = 0
     sort: list[Sort] = field(default_factory=list)
     includes: list[Include] = field(default_factory=list)
     used: list[tuple[str, str]] = field(default_factory=list)
@@ -366,6 +374,11 @@ class _Draft:
     as_of: str | None = None
     explain: bool = False
 
+    def add(self, criterion: Criterion, name: str) -> None:
+        self.conditions += conditions(criterion)
+        limited("conditions (each type that a chain may lead to is one)", self.conditions, MAX_CONDITIONS, name)
+        self.criteria.append(criterion)
+
     def request(self, code: str, text: str) -> None:
         if code == "_asOf":
             self.as_of = text
@@ -373,6 +386,8 @@ class _Draft:
             self.explain = _choice(code, text, ("true", "false")) == "true"
 
     def parsed(self) -> Parsed:
+        if self.cursor is not None and len(self.cursor.keys) != len(self.sort):
+            raise _no_page()
         counted = 0 if self.summary == "count" else self.count
         query = Query(
             self.resource_type,
@@ -398,11 +413,19 @@ def cursor(text: str) -> Cursor:
     """A page's beginning, as a page link carries it. FhirError value when it was not made here."""
     try:
         keys, ordinal = orjson.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
-        if not isinstance(ordinal, int) or not all(isinstance(key, str | int | float | None) for key in keys):
+        if not (isinstance(ordinal, int) and 0 <= ordinal <= _MOST and all(_is_key(key) for key in keys)):
             raise ValueError
         return Cursor(tuple(keys), ordinal)
     except (ValueError, TypeError):
-        raise FhirError("value", "_page: not a page of this server; follow the links of a Bundle.") from None
+        raise _no_page() from None
+
+
+def _is_key(key: Any) -> bool:
+    return abs(key) <= _MOST if isinstance(key, int) else isinstance(key, str | float | None)
+
+
+def _no_page() -> FhirError:
+    return FhirError("value", "_page: not a page of this search; follow the links of a Bundle.", expression="_page")
 
 
 def cursor_text(value: Cursor) -> str:
@@ -430,6 +453,7 @@ def _unescaped(text: str) -> str:
 
 def _each(text: str, read: Callable[[str], Value]) -> tuple[Value, ...]:
     parts = _split(text, ",")
+    limited("values", len(parts), MAX_VALUES, "")
     if "" in parts:
         raise FhirError("value", f"«{text}»: an empty value stands between the commas.")
     return tuple(read(part) for part in parts)
@@ -458,11 +482,15 @@ def _ids(name: str, modifier: str, text: str) -> Clause:
     ids = tuple(Token(None, part) for part in text.split(",") if part)
     if not ids:
         raise FhirError("value", f"{name}: empty; give an id.", expression=name)
+    limited("values", len(ids), MAX_IDS, name)
     return Clause("_id", "id", "match", ids, negated=modifier == "not")
 
 
-def _presence(parameter: Parameter) -> str:
-    return f"{parameter.key}$0" if parameter.type == "composite" else parameter.key
+def _presence(parameter: Parameter) -> tuple[str, Kind]:
+    """The key and kind of the rows that tell that there is a value; of a composite, those of its first part."""
+    if parameter.type == "composite":
+        return f"{parameter.key}$0", _KINDS[parameter.components[0].type]
+    return parameter.key, _KINDS[parameter.type]
 
 
 def _count(text: str) -> int:

@@ -96,7 +96,10 @@ def _precision(value: Decimal) -> Decimal:
 
 def real(value: Any) -> float:
     """A number as the index holds it; what is too large for it stands at its end."""
-    return min(max(float(value), LOWEST), HIGHEST)
+    try:
+        return min(max(float(value), LOWEST), HIGHEST)
+    except OverflowError:  # An integer; a Decimal becomes infinite.
+        return HIGHEST if value > 0 else LOWEST
 
 
 def quantity(text: str) -> Quantity:

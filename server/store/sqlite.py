@@ -1,6 +1,6 @@
 """SqliteStore: one file in write-ahead mode, readers of snapshots, one writing thread. store.py has the promise.
 
-Reads run right on the event loop, where an indexed look-up takes microseconds, for 2 ms at most; what takes
+Reads run right on the event loop, where an indexed look-up takes microseconds, for 5 ms at most; what takes
 longer is broken off and done again in a small pool of threads, which costs ten times a look-up in hand-over
 and so is not where reads begin.
 """
@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from server.search.query import Cursor, Include, Query
 from server.store import sqlite_check
 from server.store.sqlite_read import KnownNames, Reader, current, newest
-from server.store.sqlite_schema import connect, interrupted, microseconds, prepare, unavailable
+from server.store.sqlite_schema import connect, failure, interrupted, microseconds, prepare, unavailable
 from server.store.sqlite_unit import Working
 from server.store.sqlite_writer import Writer
 from server.store.store import Indexed, Moment, Page, Unavailable, Unit, Version
@@ -128,7 +128,7 @@ class SqliteStore:
         try:
             return current(self._connection, f"{resource_type}/{id}")
         except sqlite3.Error as error:
-            raise unavailable(error) from error
+            raise failure(error) from error
 
     async def moment(self, instant: str | None = None) -> Moment:
         """As Store.moment. An instant later than the newest commit passes the writer, and so the lock that every
@@ -143,7 +143,7 @@ class SqliteStore:
             if wanted > self._now():
                 raise ValueError(f"{instant} is in the future.")
         except sqlite3.Error as error:
-            raise unavailable(error) from error
+            raise failure(error) from error
         return await self._writer.submit(lambda working: working.settled(wanted))
 
     def snapshot(self, at: Moment | None = None) -> AbstractAsyncContextManager[SqliteSnapshot]:
@@ -158,7 +158,7 @@ class SqliteStore:
             snapshot = self._begin(timed, at)
             yield snapshot
         except sqlite3.Error as error:
-            raise unavailable(error) from error
+            raise failure(error) from error
         finally:
             busy = snapshot.busy if snapshot else None
             if busy is None or busy.done():
@@ -193,7 +193,7 @@ class SqliteStore:
             return self._readers.pop() if self._readers else _Timed(self._connect_reader())
         except sqlite3.Error as error:
             self._turns.release()
-            raise unavailable(error) from error
+            raise failure(error) from error
 
     def _give_back(self, timed: _Timed) -> None:
         try:
@@ -310,7 +310,7 @@ class SqliteSnapshot:
                 return work()
             except sqlite3.Error as error:
                 if not interrupted(error):
-                    raise unavailable(error) from error
+                    raise failure(error) from error
             return await self._in_thread(work, self._time_limit)
 
     async def beside(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -330,4 +330,4 @@ def _translated(work: Callable[[], T], limit: float) -> T:
     except sqlite3.Error as error:
         if interrupted(error):
             raise Unavailable(f"Not done within {limit:g} s.", too_costly=True) from error
-        raise unavailable(error) from error
+        raise failure(error) from error

@@ -39,6 +39,8 @@ class Sql:
 
 
 TRUE, FALSE = Sql("1"), Sql("0")
+# Each OR and AND is a level of SQLite's expression tree, which may have 1000: many are joined in groups.
+_WIDE = 100
 
 
 class Names(Protocol):
@@ -62,6 +64,8 @@ def joined(word: str, parts: Iterable[Sql]) -> Sql:
     found = tuple(parts)
     if len(found) == 1:
         return found[0]
+    if len(found) > _WIDE:
+        return joined(word, [joined(word, found[start : start + _WIDE]) for start in range(0, len(found), _WIDE)])
     text = f" {word} ".join(f"({part.text})" for part in found)
     return Sql(text, tuple(parameter for part in found for parameter in part.parameters))
 

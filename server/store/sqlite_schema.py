@@ -148,6 +148,14 @@ def unavailable(error: sqlite3.Error) -> Unavailable:
     return Unavailable(f"SQLite: {error} ({name})")
 
 
+def failure(error: sqlite3.Error) -> Exception:
+    """What a statement's failure is to the caller: Unavailable for what may pass or be mended beside us, else our
+    own bug, for SQLite says SQLITE_ERROR of a statement that it does not understand."""
+    if getattr(error, "sqlite_errorname", None) == "SQLITE_ERROR":
+        return RuntimeError(f"SQLite: {error}")
+    return unavailable(error)
+
+
 def interrupted(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
 

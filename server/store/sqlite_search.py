@@ -22,6 +22,8 @@ FEW = 1000
 SAMPLE = 200
 """Rows that a look takes of a value that can stream: enough to tell a rare one from a common one."""
 
+_MAX_SELECTS = 400
+# SQLite compounds 500 SELECTs at most. What would take so many is checked on each version instead.
 _DRIVING_PREFIXES = frozenset(("eq", "lt", "le", "sa", "eb"))
 _SORT_COLUMN = {"string": "folded", "token": "code", "uri": "value", "reference": "ref"}
 
@@ -210,7 +212,12 @@ def _union(selects: list[Sql]) -> Sql:
 
 def candidates(criterion: Criterion, resource_type: str, criteria: Criteria) -> list[Sql] | None:
     """SELECTs of vids that together hold every match of the criterion, and of the versions standing at the
-    moment only matches; None when the criterion is none that an index can find."""
+    moment only matches; None when the criterion is none that an index can find, or not in so many SELECTs."""
+    found = _candidates(criterion, resource_type, criteria)
+    return None if found is None or len(found) > _MAX_SELECTS else found
+
+
+def _candidates(criterion: Criterion, resource_type: str, criteria: Criteria) -> list[Sql] | None:
     match criterion:
         case Clause():
             return _of_clause(criterion, resource_type, criteria) if _drives(criterion) else None
