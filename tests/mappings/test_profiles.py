@@ -40,13 +40,14 @@ def test_file_id_url_and_name_follow_from_each_other(path: Any) -> None:
     resource = json.loads(path.read_text(encoding="utf-8"))
     id = resource["id"]
     assert path.name == f"{resource['resourceType']}-{id}.json"
-    assert re.fullmatch(r"nep-[a-z0-9-]{1,60}", id)
-    assert resource["name"] == "".join(part[0].upper() + part[1:] for part in id.split("-"))
+    assert re.fullmatch(r"nep-[a-z0-9-]{1,60}", id) or id == resource.get("packageId") == "no.eportefolje.nep"
+    assert resource["name"] == "".join(part[0].upper() + part[1:] for part in re.split("[-.]", id))
     if resource["resourceType"] != "NamingSystem":  # which has neither url nor version in R4
         assert resource["url"] == f"{CANONICAL}/{resource['resourceType']}/{id}"
         assert resource["version"] == "1.0.0"
-    expected = {"nep-focus-area-to-goal": "draft"}.get(id, "active")
-    assert resource["status"] == expected
+    drafts = {"nep-focus-area-to-goal", "nep-portfolio", "nep-portfolio-diff"}
+    code_system = resource["resourceType"] in ("CodeSystem", "ValueSet")  # nep-portfolio is one as well
+    assert resource["status"] == ("draft" if id in drafts and not code_system else "active")
     assert resource["publisher"]
 
 
@@ -78,7 +79,8 @@ def test_every_code_system_has_its_value_set_of_all_codes(system: Resource) -> N
 
 
 def test_value_sets_have_their_code_system() -> None:
-    assert {one["id"] for one in of("ValueSet")} == {one["id"] for one in of("CodeSystem")}
+    of_others = {"nep-indicator-scoring", "nep-usage-context"}
+    assert {one["id"] for one in of("ValueSet")} == {one["id"] for one in of("CodeSystem")} | of_others
 
 
 @pytest.mark.parametrize("id", ["nep-traffic-light", "nep-criticality"])
@@ -177,7 +179,7 @@ def test_every_identifier_system_has_its_naming_system() -> None:
     systems = {unique["value"].rpartition("/")[2] for one in of("NamingSystem") for unique in one["uniqueId"]}
     assert systems == {
         "tiltaksnummer", "runde", "statusrapport", "vurdering", "prioritering", "veikart",
-        "radssak", "radsmote", "aktor", "rapport", "import",
+        "radssak", "radsmote", "aktor", "rapport", "import", "indikator",
     }  # fmt: skip
 
 
