@@ -18,6 +18,7 @@ DATA = Path(__file__).parent / "data" / "validation"
 Json = dict[str, Any]
 
 XHTML = 'xmlns="http://www.w3.org/1999/xhtml"'
+A = {"reference": "#a"}
 CODE = {"coding": [{"system": "http://example.org/codes", "code": "a"}]}
 
 
@@ -202,9 +203,11 @@ BAD = [
     # contained resources, entries
     ("a contained resource without id", task(contained=[{"resourceType": "Organization", "name": "a"}]), "required",
      "Task.contained[0].id"),
-    ("a contained resource in a contained one", task(contained=[task(id="a", contained=[task(id="b")])]), "invariant",
+    ("a contained resource in a contained one", task(focus=A, contained=[
+        task(id="a", contained=[task(id="b", focus={"reference": "#"})])]), "invariant",
      "Task.contained[0].contained"),
-    ("a contained resource with a version", task(contained=[task(id="a", meta={"versionId": "1"})]), "invariant",
+    ("a contained resource with a version", task(focus=A, contained=[task(id="a", meta={"versionId": "1"})]),
+     "invariant",
      "Task.contained[0].meta.versionId"),
     ("an unknown type in a Bundle", {"resourceType": "Bundle", "type": "collection",
                                      "entry": [{"resource": {"resourceType": "Tsk"}}]}, "structure",

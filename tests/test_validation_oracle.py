@@ -61,6 +61,9 @@ STRICTER = {
     ("value", "reference"): "references.html: Type/id, and the target types of the element",
     ("code-invalid", "code"): "terminologies.html: a required binding",
     ("invariant", "ext-1"): "extensibility.html: ext-1",
+    ("invariant", "per-1"): "datatypes.html: a Period starts before it ends; what cannot be told fails",
+    ("invariant", "inv-1"): "task.html: changed after it was authored",
+    ("invariant", "cpt-2"): "datatypes.html: a ContactPoint with a value has a system",
 }
 
 REMOVED = object()

@@ -14,6 +14,7 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from scripts.benchmarks import generator
+from scripts.benchmarks import validation as validating
 from scripts.benchmarks.client import Measured, get, measure, post
 from scripts.benchmarks.process import Server, profiled
 from server.access import SECRETARIAT
@@ -79,10 +80,10 @@ async def create(folder: Path) -> list[Line]:
     token = Tokens.of(settings.keys, settings.base).issue("secretariat", "", timedelta(hours=1))
     seeded = random.Random(3)
     bodies = [json.dumps(generator.task(seeded, number, INITIATIVES)).encode() for number in range(2_000)]
-    validating = [post("/bench/validate/Task", body, token) for body in bodies]
+    validated = [post("/bench/validate/Task", body, token) for body in bodies]
     creating = [post("/fhir/Task", body, token) for body in bodies]
     with Server(settings) as server:
-        ceiling = await _measure(server, lambda n: validating[n % 2_000], connections=64, expect=201)
+        ceiling = await _measure(server, lambda n: validated[n % 2_000], connections=64, expect=201)
         found = await _measure(server, lambda n: creating[n % 2_000], connections=64, expect=201)
         line = faster("create, 64 writers / validate only", found, ceiling, at_least=0.3)
         await _explain(server, line, lambda n: creating[n % 2_000], connections=64, expect=201)
@@ -114,6 +115,15 @@ async def portfolio(folder: Path) -> list[Line]:
         line = dearer("portfolio Bundle / its bytes joined", found, ceiling, at_most=4.0)
         await _explain(server, line, lambda n: get(path))
     return [line]
+
+
+async def validation(folder: Path) -> list[Line]:
+    """What the profiles add to R4's own validation, for the real Tasks and the largest PlanDefinition."""
+    (task, of_task), (plan, of_plan) = validating.measured(REPORT)
+    return [
+        dearer("profiles of a Task / R4 alone", task, of_task, at_most=1.0),
+        dearer("profile of the largest plan / R4 alone", plan, of_plan, at_most=3.0),
+    ]
 
 
 async def _searched(folder: Path, size: int) -> tuple[Line, Measured]:
@@ -184,6 +194,7 @@ BENCHMARKS: dict[str, Callable[[Path], Awaitable[list[Line]]]] = {
     "search": search,
     "portfolio": portfolio,
     "growth": growth,
+    "validation": validation,
 }
 
 

@@ -7,50 +7,109 @@ from datetime import date, timedelta
 from typing import Any
 
 C = "http://eportefolje.example/fhir"
+USAGE = "http://terminology.hl7.org/CodeSystem/usage-context-type"
+CONTACT_REFERENCE = "http://hl7.org/fhir/StructureDefinition/cqf-contactReference"
+_PREREQUISITE = ("nep-benefit-prerequisite", "epj-kommune")
 _KINDS = [("leveranse", 60), ("avhengighet", 25), ("nytteforutsetning", 15)]
 _STATES = [("completed", 33), ("in-progress", 37), ("ready", 27), ("cancelled", 3)]
 _WORDS = ["plan", "journal", "legemiddel", "dialog", "register", "terminologi", "innsyn", "deling", "måling", "pasient"]
 
 
 def initiative(number: int) -> dict[str, Any]:
-    """PlanDefinition/i<number>."""
+    """PlanDefinition/i<number>, as nep-initiative asks for it."""
     return {
         "resourceType": "PlanDefinition",
         "id": f"i{number}",
-        "identifier": [{"system": f"{C}/sid/tiltaksnummer", "value": f"BENCH-{number:05}"}],
+        "url": f"{C}/PlanDefinition/BENCH-{number:05}",
+        "identifier": [{"use": "official", "system": f"{C}/sid/tiltaksnummer", "value": f"BENCH-{number:05}"}],
         "name": f"Tiltak{number}",
         "title": f"Tiltak {number}",
         "status": "active",
+        "subjectCodeableConcept": {
+            "coding": [{"system": "http://hl7.org/fhir/resource-types", "code": "Organization"}]
+        },
+        "date": "2021-11-01",
+        "publisher": "En aktør",
+        "useContext": [
+            _context(USAGE, "program", "nep-portfolio", "nasjonal-e-helseportefolje"),
+            _context(f"{C}/CodeSystem/nep-context-type", "segment", "nep-segment", "koordinere"),
+            _context(f"{C}/CodeSystem/nep-context-type", "fase", "nep-phase", "gjennomfore"),
+            _context(f"{C}/CodeSystem/nep-context-type", "livslop", "nep-lifecycle", "aktiv"),
+        ],
+        "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "NO"}]}],
+        "topic": [_coded("nep-focus-area-2017", "1.1")],
+        "author": [{"extension": [{"url": CONTACT_REFERENCE, "valueReference": _actor(number)}], "name": "En aktør"}],
     }
 
 
 def task(random: random.Random, number: int, initiatives: int) -> dict[str, Any]:
-    """A Task of about 1.5 kB, based on one of `initiatives`; due between 2020 and 2026."""
+    """A Task of about 1.5 kB, as its profile asks for it, based on one of `initiatives`; due between 2020 and 2026."""
     kind = random.choices(*zip(*_KINDS, strict=True))[0]
     status = random.choices(*zip(*_STATES, strict=True))[0]
     due = date(2020, 1, 1) + timedelta(days=random.randrange(2500))
     name = " ".join(random.choices(_WORDS, k=4))
-    actor = {"identifier": {"system": "urn:oid:2.16.578.1.12.4.1.4.101", "value": f"98{random.randrange(40):07}"}}
+    actor = _actor(random.randrange(40))
     return {
         "resourceType": "Task",
-        "meta": {"profile": [f"{C}/StructureDefinition/nep-delivery"]},
         "language": "nb",
         "identifier": [{"system": f"{C}/sid/import", "value": f"bench:{number}"}],
         "basedOn": [{"reference": f"PlanDefinition/i{random.randrange(initiatives)}"}],
         "status": status,
-        "businessStatus": _coded("nep-delivery-status", "levert" if status == "completed" else "ikke-levert"),
-        "intent": "plan",
-        "code": {**_coded("nep-task-type", kind), "text": name},
+        **_KIND[kind](status, name),
         "description": " ".join(random.choices(_WORDS, k=30)),
         "authoredOn": "2021-11-01T08:00:00+01:00",
         "lastModified": f"2021-11-{random.randrange(1, 29):02}T09:30:00+01:00",
-        "requester": {**actor, "display": "En aktør"},
-        "owner": {**actor, "display": "En aktør"},
+        "requester": actor,
+        "owner": actor,
         "restriction": {"period": {"end": due.isoformat()}},
-        "input": [
-            {"type": _coded("nep-task-io", "kritikalitet"), "valueCodeableConcept": _coded("nep-criticality", "hoy")}
-        ],
     }
+
+
+def _delivery(status: str, name: str) -> dict[str, Any]:
+    state = {"completed": "levert", "cancelled": "utgaar", "ready": "ikke-oppgitt"}.get(status, "ikke-levert")
+    return {
+        "meta": {"profile": [f"{C}/StructureDefinition/nep-delivery"]},
+        "businessStatus": _coded("nep-delivery-status", state),
+        "intent": "plan",
+        "code": {**_coded("nep-task-type", "leveranse"), "text": name},
+        "input": [_input("maalgruppe", "nep-target-group", "fastlege")],
+    }
+
+
+def _dependency(status: str, name: str) -> dict[str, Any]:
+    return {
+        "meta": {"profile": [f"{C}/StructureDefinition/nep-dependency"]},
+        "businessStatus": _coded("nep-dependency-status", "oppfylt" if status == "completed" else "gronn"),
+        "intent": "proposal",
+        "code": {**_coded("nep-task-type", "avhengighet"), "text": name},
+        "input": [_input("kritikalitet", "nep-criticality", "hoy")],
+    }
+
+
+def _prerequisite(status: str, name: str) -> dict[str, Any]:
+    kinds = [*_coded("nep-task-type", "nytteforutsetning")["coding"], *_coded(*_PREREQUISITE)["coding"]]
+    return {
+        "meta": {"profile": [f"{C}/StructureDefinition/nep-benefit-prerequisite"]},
+        "intent": "plan",
+        "code": {"coding": kinds, "text": name},
+        "input": [_input("kritikalitet", "nep-criticality", "hoy")],
+    }
+
+
+_KIND = {"leveranse": _delivery, "avhengighet": _dependency, "nytteforutsetning": _prerequisite}
+
+
+def _actor(number: int) -> dict[str, Any]:
+    number_of = {"system": "urn:oid:2.16.578.1.12.4.1.4.101", "value": f"98{number % 40:07}"}
+    return {"identifier": number_of, "display": "En aktør"}
+
+
+def _context(system: str, code: str, value_system: str, value: str) -> dict[str, Any]:
+    return {"code": {"system": system, "code": code}, "valueCodeableConcept": _coded(value_system, value)}
+
+
+def _input(kind: str, system: str, code: str) -> dict[str, Any]:
+    return {"type": _coded("nep-task-io", kind), "valueCodeableConcept": _coded(system, code)}
 
 
 def _coded(system: str, code: str) -> dict[str, Any]:

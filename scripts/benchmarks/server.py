@@ -98,8 +98,9 @@ class Ceilings(Fhir):
         self._caller(request)
         headers.takes_json(request.headers.get("content-type"))
         resource = decode(await self._body(request))
-        if faults := self.engine.faults(resource, request.path_params["type"]):
-            raise invalid(faults)
+        issues = self.engine.issues(resource, request.path_params["type"])
+        if any(issue.severity == "error" for issue in issues):
+            raise invalid(issues)
         return Response(status_code=201)
 
     async def by_hand(self, request: Request) -> Response:

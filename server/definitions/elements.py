@@ -6,23 +6,22 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from server.definitions import faults
-from server.definitions.faults import Place, path
+from server.definitions.faults import Issues, Place, path
 from server.definitions.registry import Element, Variant
-from server.outcome import Issue
 
 Json = dict[str, Any]
-Check = Callable[[Any, Place, list[Issue]], None]
+Check = Callable[[Any, Place, Issues], None]
 """Adds the issues of a value that stands at this place."""
-Entry = Callable[[Any, Json, Place, list[Issue]], None]
+Entry = Callable[[Any, Json, Place, Issues], None]
 """Adds the issues of a JSON property: its value, the object that holds it, and that object's place."""
 Accepts = Callable[[Any], bool]
 Checks = Mapping[str, Check]
 """Type or backbone path -> its check."""
-Fault = Callable[[Any, str, list[Issue]], None]
+Fault = Callable[[Any, str, Issues], None]
 """Adds the issue of a value that was not accepted, at this path."""
 
 
-def nothing(item: Any, parent: Json, place: Place, issues: list[Issue]) -> None:
+def nothing(item: Any, parent: Json, place: Place, issues: Issues) -> None:
     """For resourceType, which was read before."""
 
 
@@ -30,7 +29,7 @@ def primitive(element: Element, accepts: Accepts, fault: Fault) -> Entry:
     """A single primitive value."""
     name = element.name
 
-    def entry(item: Any, parent: Json, place: Place, issues: list[Issue]) -> None:
+    def entry(item: Any, parent: Json, place: Place, issues: Issues) -> None:
         if not accepts(item):
             where = f"{path(place)}.{name}"
             if item is None:
@@ -45,7 +44,7 @@ def primitives(element: Element, key: str, accepts: Accepts, fault: Fault) -> En
     """An array of primitive values, with null where only the array beside it has something."""
     name = element.name
 
-    def entry(item: Any, parent: Json, place: Place, issues: list[Issue]) -> None:
+    def entry(item: Any, parent: Json, place: Place, issues: Issues) -> None:
         if type(item) is not list or not item:
             return faults.wrong_shape(item, "array", f"{path(place)}.{name}", issues)
         for index, one in enumerate(item):
@@ -65,10 +64,10 @@ def shadow(element: Element, key: str, checks: Checks) -> Entry:
     """The property _key beside a primitive value: its id and extensions."""
     name = element.name
 
-    def single(item: Any, parent: Json, place: Place, issues: list[Issue]) -> None:
+    def single(item: Any, parent: Json, place: Place, issues: Issues) -> None:
         checks["Element"](item, (place, name, -1, place[3] + 1), issues)
 
-    def several(item: Any, parent: Json, place: Place, issues: list[Issue]) -> None:
+    def several(item: Any, parent: Json, place: Place, issues: Issues) -> None:
         where = f"{path(place)}.{name}"
         if type(item) is not list or not item:
             return faults.wrong_shape(item, "array", where, issues)
@@ -93,7 +92,7 @@ def complex_(element: Element, type_name: str, checks: Checks, also: Check | Non
     """A single object; `also` is what this element asks beyond its type."""
     name = element.name
 
-    def entry(item: Any, parent: Json, place: Place, issues: list[Issue]) -> None:
+    def entry(item: Any, parent: Json, place: Place, issues: Issues) -> None:
         here = (place, name, -1, place[3] + 1)
         checks[type_name](item, here, issues)
         if also is not None and type(item) is dict:
@@ -106,7 +105,7 @@ def complexes(element: Element, type_name: str, checks: Checks, also: Check | No
     """An array of objects."""
     name = element.name
 
-    def entry(item: Any, parent: Json, place: Place, issues: list[Issue]) -> None:
+    def entry(item: Any, parent: Json, place: Place, issues: Issues) -> None:
         if type(item) is not list or not item:
             return faults.wrong_shape(item, "array", f"{path(place)}.{name}", issues)
         check, depth = checks[type_name], place[3] + 1
@@ -120,9 +119,23 @@ def complexes(element: Element, type_name: str, checks: Checks, also: Check | No
     return entry
 
 
-def _count(item: list[Any], element: Element, place: Place, issues: list[Issue]) -> None:
+def _count(item: list[Any], element: Element, place: Place, issues: Issues) -> None:
     if len(item) < element.min or (element.max is not None and len(item) > element.max):
         faults.count(len(item), element, f"{path(place)}.{element.name}", issues)
+
+
+def with_rules(element: Element, entry: Entry, rules: Check) -> Entry:
+    """An entry, and the invariants of its element on each of its values."""
+    name = element.name
+
+    def checked(item: Any, parent: Json, place: Place, issues: Issues) -> None:
+        entry(item, parent, place, issues)
+        if not issues.judging:
+            return
+        for index, one in enumerate(item) if type(item) is list else ((-1, item),):
+            rules(one, (place, name, index, place[3] + 1), issues)
+
+    return checked
 
 
 def chosen(element: Element, variant: Variant, key: str, entry: Entry) -> Entry:
@@ -130,7 +143,7 @@ def chosen(element: Element, variant: Variant, key: str, entry: Entry) -> Entry:
     owners = {one: other.key for other in element.variants for one in (other.key, f"_{other.key}")}
     own = variant.key
 
-    def checked(item: Any, parent: Json, place: Place, issues: list[Issue]) -> None:
+    def checked(item: Any, parent: Json, place: Place, issues: Issues) -> None:
         for other in parent:
             if other in owners:
                 # Of valueString and _valueString only the first speaks, so that one fault is one issue.

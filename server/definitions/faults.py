@@ -14,6 +14,39 @@ from server.outcome import Issue
 # A plain tuple, because one is made for every object of a resource (30 ns; a NamedTuple costs 200).
 Place: TypeAlias = "tuple[Place | None, str, int, int]"
 
+Extension: TypeAlias = "tuple[dict[str, Any], Place]"
+
+
+class Issues(list[Issue]):
+    """The issues so far, and what a check must know beside its value: `resource` and `root` are %resource and
+    %rootResource of invariants; `extensions` those met on the way, with their places; `judging`: invariants are
+    evaluated, not the form alone; `known_faults`: the form was judged before, and had faults."""
+
+    __slots__ = ("_ids", "extensions", "judging", "known_faults", "resource", "root")
+
+    def __init__(self, resource: Any, *, judging: bool = True, known_faults: bool = False) -> None:
+        super().__init__()
+        self.resource: dict[str, Any] = resource if type(resource) is dict else {}
+        self.root = self.resource
+        self._ids: tuple[dict[str, Any], frozenset[str]] | None = None
+        self.extensions: list[Extension] = []
+        self.judging = judging
+        self.known_faults = known_faults
+
+    @property
+    def contained_ids(self) -> frozenset[str]:
+        """Of the resources within `root`, gathered once."""
+        if self._ids is None or self._ids[0] is not self.root:
+            contained = self.root.get("contained", ())
+            self._ids = self.root, frozenset(one["id"] for one in contained if "id" in one)
+        return self._ids[1]
+
+    @property
+    def ill_formed(self) -> bool:
+        """Whether a value may be out of R4's form."""
+        return self.known_faults or len(self) > 0
+
+
 DEEPEST = 100
 """Levels of elements. R4 sets no limit, but no honest resource comes near it."""
 HINTED = 50
@@ -31,7 +64,7 @@ def path(place: Place) -> str:
     return ".".join(reversed(steps))
 
 
-def wrong_shape(value: Any, expected: str, where: str, issues: list[Issue]) -> None:
+def wrong_shape(value: Any, expected: str, where: str, issues: Issues) -> None:
     """`expected`: object or array. Also for empty ones, which R4's JSON does not have."""
     norwegian = {"object": "objekt", "array": "liste"}[expected]
     found = "an empty one" if value in ({}, []) else json_name(value)
@@ -39,12 +72,12 @@ def wrong_shape(value: Any, expected: str, where: str, issues: list[Issue]) -> N
     issues.append(Issue("structure", text, where))
 
 
-def too_deep(where: str, issues: list[Issue]) -> None:
+def too_deep(where: str, issues: Issues) -> None:
     text = f"For dypt / Too deep: at most {DEEPEST} levels of elements are read; what is below was not checked."
     issues.append(Issue("structure", text, where))
 
 
-def unknown(key: str, definition: Type, where: str, issues: list[Issue]) -> None:
+def unknown(key: str, definition: Type, where: str, issues: Issues) -> None:
     """A JSON key that the type does not have."""
     text = f"Ukjent element / Unknown element: {definition.name} has no {shown(key)}"
     where = f"{where}.{identifier(key)}"
@@ -58,51 +91,51 @@ def unknown(key: str, definition: Type, where: str, issues: list[Issue]) -> None
     return issues.append(Issue("structure", f"{text}{hint(key, known, issues)}.", where))
 
 
-def missing(element: Element, where: str, issues: list[Issue]) -> None:
+def missing(element: Element, where: str, issues: Issues) -> None:
     place = f"{where}.{element.name}"
     text = f"Mangler / Missing: {place} is required ({element.min}..{maximum(element)})."
     issues.append(Issue("required", text, place))
 
 
-def count(found: int, element: Element, where: str, issues: list[Issue]) -> None:
+def count(found: int, element: Element, where: str, issues: Issues) -> None:
     code = "required" if found < element.min else "structure"
     text = f"Feil antall / Wrong number: {found} given, {element.min}..{maximum(element)} allowed."
     issues.append(Issue(code, text, where))
 
 
-def second_choice(element: Element, variant: Variant, first: str, where: str, issues: list[Issue]) -> None:
+def second_choice(element: Element, variant: Variant, first: str, where: str, issues: Issues) -> None:
     text = f"Bare én / Only one: {variant.key} beside {first}; {element.name}[x] has one value."
     issues.append(Issue("structure", text, f"{where}.{element.name}"))
 
 
-def bad_primitive(type: str, value: Any, where: str, issues: list[Issue]) -> None:
+def bad_primitive(type: str, value: Any, where: str, issues: Issues) -> None:
     code, right = PRIMITIVES[type].fault(value)
     issues.append(Issue(code, f"Ugyldig / Not valid: {shown(value)} is no {type}: {right}.", where))
 
 
-def bad_code(value: Any, value_set: str, codes: Collection[str], where: str, issues: list[Issue]) -> None:
+def bad_code(value: Any, value_set: str, codes: Collection[str], where: str, issues: Issues) -> None:
     """`codes` empty: a set known by its form only, the currencies."""
     has = f"it has {listed(sorted(codes))}" if codes else "expected three capital letters (ISO 4217)"
     text = f"Ukjent kode / Unknown code: {shown(value)} is not in {value_set}{hint(value, codes, issues)}; {has}."
     issues.append(Issue("code-invalid", text, where))
 
 
-def bad_concept(value_set: str, systems: Mapping[str, Iterable[str]], where: str, issues: list[Issue]) -> None:
+def bad_concept(value_set: str, systems: Mapping[str, Iterable[str]], where: str, issues: Issues) -> None:
     text = f"Ukjent kode / Unknown code: a coding from {value_set} ({listed(sorted(systems))}) is required here."
     issues.append(Issue("code-invalid", text, where))
 
 
-def stray_null(where: str, issues: list[Issue]) -> None:
+def stray_null(where: str, issues: Issues) -> None:
     text = "null her / null here: only in an array of a primitive type, where the array beside it has an object."
     issues.append(Issue("structure", text, where))
 
 
-def unaligned(key: str, where: str, issues: list[Issue]) -> None:
+def unaligned(key: str, where: str, issues: Issues) -> None:
     text = f"Ulik lengde / Not aligned: {key} and _{key} must have the same length, with null where one has nothing."
     issues.append(Issue("structure", text, where))
 
 
-def wrong_resource_type(found: Any, known: Collection[str], where: str, issues: list[Issue]) -> None:
+def wrong_resource_type(found: Any, known: Collection[str], where: str, issues: Issues) -> None:
     if found is None:
         text = "Mangler / Missing: resourceType is required."
     else:
@@ -136,7 +169,7 @@ def shown(value: Any) -> str:
     return f'"{start}…"' if len(text) > 60 else f'"{start}"'
 
 
-def hint(value: Any, known: Collection[str], issues: list[Issue]) -> str:
+def hint(value: Any, known: Collection[str], issues: Issues) -> str:
     """ "; did you mean …?" when one of `known` is near."""
     if not isinstance(value, str) or len(value) > 60 or len(issues) > HINTED:
         return ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from server.definitions import fhirpath_values as values
-from server.definitions.fhirpath_code import STRING, Code, Evaluate, Scope, Test, Types, as_test, tested
+from server.definitions.fhirpath_code import INTEGER, STRING, Code, Evaluate, Scope, Test, Types, as_test, tested
 from server.definitions.fhirpath_parser import FhirPathError
 from server.definitions.fhirpath_values import Node, Nodes, family, single
 
@@ -36,7 +36,7 @@ def operation(operator: str, left: Code, right: Code) -> Code:
         case "!~":
             return tested(lambda scope, this: not values.equivalent(one(scope, this), other(scope, this)))
         case "<" | ">" | "<=" | ">=":
-            return tested(lambda scope, this: values.compare(operator, one(scope, this), other(scope, this)))
+            return tested(_order(operator, left, right))
         case "in":
             return tested(membership(one, other))
         case "contains":
@@ -91,11 +91,39 @@ def wanted_text(left: Code, right: Code) -> tuple[tuple[str, str], ...]:
 def equality(left: Code, right: Code, wanted: bool) -> Test:
     for key, text in wanted_text(left, right):
         return _text_equality(key, text, wanted)
+    if left.test is not None and right.test is not None:
+        return _same_truth(left.test, right.test, wanted)
     one, other = left.nodes, right.nodes
 
     def run(scope: Scope, this: Node) -> bool | None:
         found = values.equal(one(scope, this), other(scope, this))
         return None if found is None else found is wanted
+
+    return run
+
+
+def _same_truth(left: Test, right: Test, wanted: bool) -> Test:
+    """a.exists() = (b = 'x'), without making nodes: 1.0 µs for 1.6."""
+
+    def run(scope: Scope, this: Node) -> bool | None:
+        one, other = left(scope, this), right(scope, this)
+        return None if one is None or other is None else (one is other) is wanted
+
+    return run
+
+
+def _order(operator: str, left: Code, right: Code) -> Test:
+    one, other = left.nodes, right.nodes
+    if not right.constant or right.types != INTEGER:
+        return lambda scope, this: values.compare(operator, one(scope, this), other(scope, this))
+    compare, limit = values.COMPARISONS[operator], right.constant[0][1]
+
+    def run(scope: Scope, this: Node) -> bool | None:
+        """length() >= 20, where a plain number is compared with a constant one."""
+        nodes = one(scope, this)
+        if len(nodes) == 1 and type(nodes[0][1]) is int:
+            return bool(compare(nodes[0][1], limit))
+        return values.compare(operator, nodes, other(scope, this))
 
     return run
 

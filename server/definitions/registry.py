@@ -204,10 +204,13 @@ def constraints(row: Mapping[str, Any]) -> tuple[Constraint, ...]:
 
 class Registry:
     """The definitions in force: R4's tables and the resources in profiles/ (`resources`, in order of their
-    files), found by canonical URL or type."""
+    files), found by canonical URL or type. `files`: where each URL was read from, for what is said of faults."""
 
-    def __init__(self, schema: Schema, resources: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(
+        self, schema: Schema, resources: Sequence[Mapping[str, Any]], files: Mapping[str, Path] | None = None
+    ) -> None:
         self.schema = schema
+        self.files = files or {}
         self.resources = tuple(resources)
         self._by_type: dict[str, list[Mapping[str, Any]]] = {}
         self._by_url: dict[str, list[Mapping[str, Any]]] = {}
@@ -218,7 +221,7 @@ class Registry:
 
     @classmethod
     def load(cls, profiles: Path, canonical: str = CANONICAL) -> Registry:
-        """Reads R4's tables and every .json below `profiles`, in order of their paths.
+        """Reads R4's tables and every .json below `profiles` but in its examples/, in order of their paths.
 
         `canonical` replaces the base that the files are written with. ValueError names the file that is
         no JSON, no R4 resource, or defines what another file defines already.
@@ -228,14 +231,14 @@ class Registry:
         schema = Schema()
         resources: list[Mapping[str, Any]] = []
         seen: dict[tuple[str, str | None], Path] = {}
-        for file in sorted(profiles.rglob("*.json")):
+        for file in sorted(file for file in profiles.rglob("*.json") if profiles / "examples" not in file.parents):
             resource = _read(file, canonical, schema)
             key = (resource.get("url", ""), resource.get("version"))
             if key[0] and key in seen:
                 raise ValueError(f"{file}: {key[0]} is defined in {seen[key]} already.")
             seen[key] = file
             resources.append(resource)
-        return cls(schema, resources)
+        return cls(schema, resources, {url: file for (url, _), file in seen.items() if url})
 
     @property
     def resource_types(self) -> frozenset[str]:

@@ -1,9 +1,8 @@
 """A resource against R4's definitions: returns every issue, raises nothing. R4 validation.html, json.html.
 
-A type is compiled when it is first met: to a closure per JSON key, found by one dictionary look-up, and a list
-of what must not be missing. All is driven by registry.Type and registry.Element, so that a profile, which is
-the same type with narrower elements, is compiled in the same way.
-Invariants are not evaluated here; those that hold as a matter of form are in ENSURED.
+A type is compiled when it is first met: to a closure per JSON key, found by one dictionary look-up, a list of what
+must not be missing, and R4's invariants, but for those that hold as a matter of form (ENSURED).
+What profiles ask beyond it is laid over it by profiles.py.
 """
 
 from __future__ import annotations
@@ -14,14 +13,15 @@ from typing import Any
 
 from server.definitions import elements, faults
 from server.definitions.elements import Accepts, Check, Entry, Fault
-from server.definitions.faults import DEEPEST, Place, path
+from server.definitions.faults import DEEPEST, Issues, Place, path
+from server.definitions.invariants import check_of, of_r4
 from server.definitions.primitives import PRIMITIVES
 from server.definitions.reference import is_plain, reference_faults
-from server.definitions.registry import Element, Schema, Type, Variant
+from server.definitions.registry import Constraint, Element, Schema, Type, Variant
 from server.outcome import Issue
 
 ENSURED = frozenset({"ele-1", "ext-1", "dom-2", "dom-4", "txt-1", "txt-2"})
-"""Keys of the invariants that hold for every resource without issues: whoever evaluates invariants skips them."""
+"""Keys of the invariants that hold for every resource without issues, so that they are not evaluated."""
 
 CURRENCIES = "http://hl7.org/fhir/ValueSet/currencies"
 _currency = re.compile(r"[A-Z]{3}").fullmatch
@@ -51,13 +51,19 @@ class Validator:
         `resource` as decoded from JSON, decimals as Decimal. Places are FHIRPath with indices: a choice by
         its element's name ("Task.input[2].value"), an element that R4 does not know by its JSON key.
         Codes: structure (unknown element, wrong shape or JSON type), value (wrong content), required
-        (missing), code-invalid (required binding), invariant (with its key as `rule`).
+        (missing), code-invalid (required binding), invariant (with its key as `rule`). The severity of some
+        invariants is warning.
         """
-        issues: list[Issue] = []
+        return self.judged(resource, expected_type)
+
+    def judged(self, resource: Any, expected_type: str | None = None, *, form_only: bool = False) -> Issues:
+        """As `validate`, with the extensions that were met on the way; `form_only` leaves the invariants out."""
+        issues = Issues(resource, judging=not form_only)
         found = resource.get("resourceType") if type(resource) is dict else None
         if expected_type and found is not None and found != expected_type:
             text = f"Feil ressurstype / Wrong resource type: {expected_type} was expected, not {faults.shown(found)}."
-            return [Issue("structure", text, f"{expected_type}.resourceType")]
+            issues.append(Issue("structure", text, f"{expected_type}.resourceType"))
+            return issues
         name = found if isinstance(found, str) and found in self._schema.resource_types else expected_type
         self._resource(resource, (None, name or "Resource", -1, 0), issues)
         return issues
@@ -72,22 +78,30 @@ class Validator:
             raise KeyError(f"{name} is no type of R4.")
         return self._object(definition)
 
-    def _resource(self, value: Any, place: Place, issues: list[Issue]) -> None:
+    def _resource(self, value: Any, place: Place, issues: Issues) -> None:
         """A resource of any type, by its resourceType."""
         if type(value) is not dict:
             return faults.wrong_shape(value, "object", path(place), issues)
         name = value.get("resourceType")
         if not isinstance(name, str) or name not in self._schema.resource_types:
             return faults.wrong_resource_type(name, self._schema.resource_types, path(place), issues)
-        return self._checks[name](value, place, issues)
+        if place[0] is None:
+            return self._checks[name](value, place, issues)
+        outer = issues.resource, issues.root
+        # What is contained belongs to the resource around it; an entry of a Bundle stands for itself.
+        issues.resource, issues.root = value, issues.root if place[1] == "contained" else value
+        self._checks[name](value, place, issues)
+        issues.resource, issues.root = outer
+        return None
 
     def _object(self, definition: Type) -> Check:
         """The check of a complex type: each property by its entry, then what is missing, then its own rules."""
+        rules = self._invariants(definition.constraints, definition.name)
         entries = self._entries(definition)
         needed = [(_keys(element), element) for element in definition.elements.values() if element.min]
         own_rules = _extension if definition.name == "Extension" else None
 
-        def check(value: Any, place: Place, issues: list[Issue]) -> None:
+        def check(value: Any, place: Place, issues: Issues) -> None:
             if type(value) is not dict or not value:
                 return faults.wrong_shape(value, "object", path(place), issues)
             if place[3] > DEEPEST:
@@ -103,9 +117,15 @@ class Validator:
                     faults.missing(element, path(place), issues)
             if own_rules is not None:
                 own_rules(value, place, issues)
+            if rules is not None and issues.judging:
+                rules(value, place, issues)
             return None
 
         return check
+
+    def _invariants(self, constraints: tuple[Constraint, ...], type: str) -> Check | None:
+        left = [constraint for constraint in constraints if constraint.key not in ENSURED]
+        return check_of(of_r4(left, type, self._schema))
 
     def _entries(self, definition: Type) -> dict[str, Entry]:
         """JSON key -> its check, for every key that the type knows."""
@@ -123,6 +143,11 @@ class Validator:
     # ---- elements
 
     def _entry(self, element: Element, variant: Variant) -> Entry:
+        rules = self._invariants(element.constraints, variant.type)
+        entry = self._plain_entry(element, variant)
+        return entry if rules is None else elements.with_rules(element, entry, rules)
+
+    def _plain_entry(self, element: Element, variant: Variant) -> Entry:
         if variant.type in PRIMITIVES:
             accepts, fault = self._primitive(element, variant)
             if element.many:
@@ -135,7 +160,7 @@ class Validator:
         """What accepts a value of this element, and what says why it was not accepted."""
         accepts, codes = PRIMITIVES[variant.type].accepts, self._codes(element)
 
-        def fault(value: Any, where: str, issues: list[Issue]) -> None:
+        def fault(value: Any, where: str, issues: Issues) -> None:
             if accepts(value):
                 faults.bad_code(value, element.required, codes, where, issues)
             else:
@@ -164,7 +189,7 @@ class Validator:
     def _bound(self, element: Element, variant: Variant) -> Check:
         systems = self._schema.codes(element.required) or {}
 
-        def check(value: Any, place: Place, issues: list[Issue]) -> None:
+        def check(value: Any, place: Place, issues: Issues) -> None:
             codings = [value] if variant.type == "Coding" else value.get("coding")
             if not any(_is_of(systems, coding) for coding in (codings if isinstance(codings, list) else ())):
                 faults.bad_concept(element.required, systems, path(place), issues)
@@ -175,7 +200,7 @@ class Validator:
         known, targets = self._schema.resource_types, frozenset(variant.targets)
         allowed = targets or known
 
-        def check(value: Any, place: Place, issues: list[Issue]) -> None:
+        def check(value: Any, place: Place, issues: Issues) -> None:
             if is_plain(value, allowed):
                 return
             for name, fault in reference_faults(value, targets, known):
@@ -205,8 +230,9 @@ def _is_of(systems: Mapping[str, frozenset[str]], coding: Any) -> bool:
     return isinstance(system, str) and isinstance(code, str) and code in systems.get(system, ())
 
 
-def _extension(value: Any, place: Place, issues: list[Issue]) -> None:
+def _extension(value: Any, place: Place, issues: Issues) -> None:
     """ext-1: a value or extensions of its own, not both, not neither."""
+    issues.extensions.append((value, place))
     has_value = any(key.startswith(("value", "_value")) for key in value)
     if has_value == ("extension" in value):
         found = "both" if has_value else "none"
@@ -214,7 +240,7 @@ def _extension(value: Any, place: Place, issues: list[Issue]) -> None:
         issues.append(Issue("invariant", text, path(place), rule="ext-1"))
 
 
-def _contained(value: Any, place: Place, issues: list[Issue]) -> None:
+def _contained(value: Any, place: Place, issues: Issues) -> None:
     """An id to refer to, nothing contained in it (dom-2), and no version of its own (dom-4)."""
     where = path(place)
     if "id" not in value:
