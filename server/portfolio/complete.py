@@ -50,6 +50,11 @@ class Complete:
                 code, display = _REPORT_STATUS[task["status"]]
                 system = f"{self.canonical}/CodeSystem/nep-report-status"
                 task["businessStatus"] = {"coding": [{"system": system, "code": code, "display": display}]}
+        untouched = task.get("businessStatus") == (stood or {}).get("businessStatus")
+        if self._task_type(sent) == "avhengighet" and task["status"] == "completed" and untouched and not _is_met(task):
+            # A counterpart that completes it leaves the colour as it was; met is what it then is (nep-a1).
+            system = f"{self.canonical}/CodeSystem/nep-dependency-status"
+            task["businessStatus"] = {"coding": [{"system": system, "code": "oppfylt", "display": "Oppfylt"}]}
         return task
 
     def _dated(self, sent: Resource, stood: Resource | None, caller: Caller, names: tuple[str | None, str]) -> Resource:
@@ -81,6 +86,11 @@ class Complete:
             for context in plan.get("useContext", [])
             for coding in context.get("valueCodeableConcept", {}).get("coding", [])
         )
+
+
+def _is_met(dependency: Resource) -> bool:
+    codings = dependency.get("businessStatus", {}).get("coding", [])
+    return any(coding.get("code") == "oppfylt" for coding in codings)
 
 
 async def _numbered(reference: Resource, look: Look) -> Resource:
