@@ -14,10 +14,12 @@ import typer
 import uvicorn
 
 from server.app import create_app, engine_of, store_of
+from server.definitions.snapshots import DefinitionError
 from server.interaction.engine import Engine
+from server.interaction.searchable import caught_up
 from server.load import Loaded, load, publish
 from server.settings import Settings, WrongSetting, read_settings
-from server.store.store import Unavailable
+from server.store.store import Conflict, Unavailable
 from server.tokens import Tokens, duration
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -40,6 +42,8 @@ def serve() -> None:
         http="httptools",
         access_log=False,
         server_header=False,
+        # Longer than clients and proxies keep an idle connection: who closes it first never races with a request.
+        timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
         log_level="warning",
     )
@@ -87,6 +91,8 @@ def check() -> None:
     """Verify the store; exit 1 on any fault."""
 
     async def checked(engine: Engine) -> tuple[dict[str, int], list[str]]:
+        async with engine.store.snapshot() as snapshot:
+            await caught_up(engine, snapshot)
         return await engine.store.check(engine.indexer.indexed)
 
     counts, faults = _run(_existing(_settings()), checked)
@@ -103,7 +109,13 @@ def reindex() -> None:
     """Rebuild all search indexes, also beside a running server."""
 
     async def rebuilt(engine: Engine) -> int:
-        return await engine.store.reindex(engine.indexer.indexed, progress=_progress)
+        while True:
+            async with engine.store.snapshot() as snapshot:
+                newest = (await caught_up(engine, snapshot)).newest
+            try:
+                return await engine.store.reindex(engine.indexer.indexed, progress=_progress, defined=newest)
+            except Conflict:
+                print("\nA SearchParameter changed; beginning again.", file=sys.stderr)
 
     print(f"\r{_run(_existing(_settings()), rebuilt)} versions reindexed.")
 
@@ -137,6 +149,8 @@ def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
 
     try:
         return asyncio.run(run())
+    except DefinitionError as error:
+        _stop(str(error))
     except Unavailable as error:
         _stop(f"PORTFOLIO_STORE={settings.store}: {error}")
 

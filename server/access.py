@@ -118,11 +118,11 @@ class Access:
         self, caller: Caller, before: Resource | None, after: Resource, maker: str, look: Look
     ) -> None:
         for resource in (before, after):
-            if resource and not await self._is_own(caller, resource.get(maker, {}).get("reference", ""), look):
+            if resource and not await self.is_own(caller, resource.get(maker, {}).get("reference", ""), look):
                 raise _foreign(f"{resource['resourceType']}.{maker}")
 
     async def _check_initiative(self, caller: Caller, before: Resource | None, after: Resource, look: Look) -> None:
-        if not await self._is_own(caller, owner_of(before or after), look):
+        if not await self.is_own(caller, owner_of(before or after), look):
             raise _foreign("PlanDefinition.author")
         if before is None:
             if after.get("status") != "draft":
@@ -149,14 +149,14 @@ class Access:
                 if fact(after) != fact(before):
                     raise _secretariats(f"Task.{place}", f"{place} endres ikke av eieren / is not the owner's")
         owned = bool(initiatives) and all([await self._owns(caller, initiative, look) for initiative in initiatives])
-        assigned = before is not None and await self._is_own(caller, before.get("owner", {}).get("reference", ""), look)
+        assigned = before is not None and await self.is_own(caller, before.get("owner", {}).get("reference", ""), look)
         if not owned and not assigned:
             raise _foreign("Task.basedOn")
 
     async def _owns(self, caller: Caller, initiative: str, look: Look) -> bool:
         kind, _, id = initiative.partition("/")
         plan = await look(kind, id) if kind == "PlanDefinition" else None
-        return plan is not None and await self._is_own(caller, owner_of(plan), look)
+        return plan is not None and await self.is_own(caller, owner_of(plan), look)
 
     def _kinds(self, task: Resource) -> list[str]:
         """The codes of Task.code that say what kind of Task it is."""
@@ -170,7 +170,7 @@ class Access:
         identifiers = initiative.get("identifier", [])
         return [identifier.get("value", "") for identifier in identifiers if identifier.get("system") == system]
 
-    async def _is_own(self, caller: Caller, reference: str, look: Look) -> bool:
+    async def is_own(self, caller: Caller, reference: str, look: Look) -> bool:
         """Whether the reference is the caller's organisation or one below it by partOf."""
         for _ in range(8):
             kind, _, id = reference.partition("/")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -19,15 +21,21 @@ from starlette.responses import Response
 from server import headers, health
 from server.access import SECRETARIAT, Access, Caller
 from server.definitions.capabilities import capabilities
+from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
 from server.definitions.terminology import Terminology
-from server.definitions.validation import Validator
+from server.interaction import validate
 from server.interaction.engine import Engine
+from server.interaction.operations.check import check
+from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
+from server.interaction.searchable import build_forever
 from server.metrics import Metrics
+from server.operations import Operation, Operations
 from server.outcome import FhirError, Issue, outcome
 from server.pages import routes as pages
 from server.portfolio.complete import Complete
-from server.resource import encode
+from server.portfolio.rules import Rules
+from server.resource import Resource, encode
 from server.routes import Fhir
 from server.search.parameters import Parameters
 from server.search.parse import Parser
@@ -49,6 +57,12 @@ RESOURCE_TYPES = frozenset(
     }
 )  # fmt: skip
 
+OPERATIONS: Operations = {
+    ("system", "$check"): Operation(check, affects_state=True),
+    **TERMINOLOGY_OPERATIONS,
+    **validate.OPERATIONS,
+}
+
 log = logging.getLogger("server")
 
 
@@ -58,15 +72,20 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
     parameters = Parameters(registry)
     zone = ZoneInfo(settings.timezone)
     clock = now or (lambda: datetime.now(UTC))
-    terminology = Terminology.of(registry.of_type("CodeSystem"))
+    access = Access(settings.canonical)
+    terminology = Terminology(
+        [one for kind in ("CodeSystem", "ValueSet") for one in registry.of_type(kind)], registry.schema.codes
+    )
+    parser = Parser(parameters, RESOURCE_TYPES, zone, settings.base, terminology.subsumes, clock, terminology.members)
     return Engine(
         store=store,
         registry=registry,
-        validator=Validator(registry.schema),
-        parser=Parser(parameters, RESOURCE_TYPES, zone, settings.base, terminology.subsumes, clock),
+        conformance=Conformance(registry, settings.canonical, settings.profiles),
+        parser=parser,
         indexer=Indexer(parameters, registry.schema, settings.base, settings.timezone),
-        access=Access(settings.canonical),
+        access=access,
         complete=Complete(settings.canonical, clock),
+        rules=Rules(settings.canonical, access, settings.profiles),
         base=settings.base,
         resource_types=RESOURCE_TYPES,
         now=clock,
@@ -93,20 +112,32 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         await store.open()
+        engine.unbuilt.set()
+        building = asyncio.create_task(build_forever(engine))
         yield
+        building.cancel()
+        with suppress(asyncio.CancelledError):
+            await building
         await store.close()
 
     app = FastAPI(title="Portfolio registry", lifespan=lifespan, openapi_url=None, docs_url=None, redoc_url=None)
     app.state.engine = engine
-    statement = capabilities(
-        RESOURCE_TYPES,
-        engine.parser.parameters,
-        base=settings.base,
-        canonical=settings.canonical,
-        started=started,
-        secured=settings.auth != "off",
+
+    @lru_cache(maxsize=1)
+    def statement(newest: int) -> Resource:
+        """Computed anew when a stored SearchParameter came or went; `newest` says which was the last."""
+        return capabilities(
+            RESOURCE_TYPES,
+            engine.parser.parameters,
+            base=settings.base,
+            canonical=settings.canonical,
+            started=started,
+            secured=settings.auth != "off",
+        )
+
+    fhir = Fhir(
+        engine, caller_of(settings), settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS
     )
-    fhir = Fhir(engine, caller_of(settings), settings.body_limit, lambda: statement)
     app.router.routes.extend([*fhir.routes(), *health.routes(store)])
     app.router.routes.extend(pages.routes(engine, caller_of(settings)))
     metrics = Metrics()

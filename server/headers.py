@@ -135,3 +135,11 @@ def takes_json(content_type: str | None, *, also: tuple[str, ...] = ()) -> str:
     if charset and charset.group(1).lower() not in ("utf-8", "utf8"):
         raise FhirError("not-supported", f"charset {charset.group(1)}: JSON is sent as UTF-8.", status=415)
     return media
+
+
+def dry_run(text: str | None) -> bool:
+    """X-Dry-Run: true or false. FhirError value (400) for anything else: a typing error must not write."""
+    asked = (text or "false").strip().lower()
+    if asked not in ("true", "false"):
+        raise FhirError("value", f"X-Dry-Run: {text}: expected true or false.")
+    return asked == "true"

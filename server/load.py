@@ -61,8 +61,11 @@ async def load(engine: Engine, path: Path, *, round: str | None = None) -> Loade
 
 
 async def publish(engine: Engine) -> Loaded:
-    """Puts every artefact of profiles/ at its id, so that clients read what the server goes by."""
-    return await _resources(engine, _at_entries([dict(resource) for resource in engine.registry.resources]))
+    """Puts every artefact of profiles/ at its id, so that clients read what the server goes by; stand-ins for
+    what others define are not ours to publish (decision 27)."""
+    base = f"{engine.access.canonical}/"
+    ours = [dict(resource) for resource in engine.registry.resources if resource.get("url", base).startswith(base)]
+    return await _resources(engine, _at_entries(ours))
 
 
 async def _report(engine: Engine, path: Path, round: str | None) -> Loaded:
@@ -103,7 +106,7 @@ def _items(engine: Engine, bundle: Resource) -> list[_Item]:
     shell = {**bundle}
     if isinstance(entries, list) and entries:
         shell["entry"] = [_without_resource(entry) for entry in entries]
-    faults = [issue for issue in engine.faults(shell, "Bundle") if issue.code != "invariant"]
+    faults = [issue for issue in engine.form_faults(shell, "Bundle") if issue.code != "invariant"]
     if faults:
         raise invalid(faults)
     return [

@@ -105,10 +105,15 @@ class FhirError(Exception):
 
 
 def invalid(issues: Iterable[Issue]) -> FhirError:
-    """A resource's faults as one error: 400 when one of them is about form, else 422."""
+    """A resource's faults as one error: 400 when one of them is about form, else 422, as for all that a rule says.
+    Warnings among them are sent along."""
     found = tuple(issues)
-    worst = min(found, key=lambda issue: STATUS[issue.code])
-    return FhirError(worst.code, worst.text, issues=found, status=STATUS[worst.code])
+
+    def status(issue: Issue) -> int:
+        return 422 if issue.rule else STATUS[issue.code]
+
+    worst = min((issue for issue in found if issue.severity == "error"), key=status)
+    return FhirError(worst.code, worst.text, issues=found, status=status(worst))
 
 
 def outcome(issues: Iterable[Issue]) -> dict[str, Any]:

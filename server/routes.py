@@ -11,11 +11,12 @@ from starlette.routing import BaseRoute, Route
 from server import headers
 from server.access import Caller
 from server.bundle import history_bundle, response_bundle, searchset
-from server.interaction import create, delete, read, transaction, update
+from server.interaction import create, delete, dry_run, read, transaction, update
 from server.interaction import history as history_interaction
 from server.interaction import search as search_interaction
 from server.interaction.engine import Engine
 from server.interaction.write import Written
+from server.operations import Call, Level, Operation, Operations
 from server.outcome import FhirError, Issue, outcome
 from server.resource import Resource, decode, encode, pretty
 from server.search.urls import pairs_of
@@ -47,12 +48,18 @@ class Fhir:
     """The FHIR endpoints over one engine. `caller_of` reads an Authorization header."""
 
     def __init__(
-        self, engine: Engine, caller_of: CallerOf, body_limit: int, capabilities: Callable[[], Resource]
+        self,
+        engine: Engine,
+        caller_of: CallerOf,
+        body_limit: int,
+        capabilities: Callable[[], Resource],
+        operations: Operations,
     ) -> None:
         self.engine = engine
         self.caller_of = caller_of
         self.body_limit = body_limit
         self.capabilities = capabilities
+        self.operations = operations
 
     def routes(self) -> list[BaseRoute]:
         """Few and generic, so that the last is found as fast as the first."""
@@ -77,6 +84,7 @@ class Fhir:
             _route("/fhir/", POST=self.bundle),
             _route("/fhir/{type}/{id}/_history/{version}", GET=self.vread),
             _route("/fhir/{type}/{id}/_history", GET=self.history),
+            _route("/fhir/{type}/{id}/{operation}", GET=self.operation, POST=self.operation),
             Route("/fhir/{rest:path}", _nowhere, methods=_METHODS),
         ]
 
@@ -84,6 +92,8 @@ class Fhir:
         """GET [type]/[id]; GET [type]/_history comes here too, for `_history` looks like an id."""
         if request.path_params["id"] == "_history":
             return await self.history(request)
+        if request.path_params["id"].startswith("$"):
+            return await self.operation(request)
         caller = self._caller(request)
         kind, id = request.path_params["type"], request.path_params["id"]
         as_of = request.query_params.get("_asOf") if b"_asOf=" in request.scope["query_string"] else None
@@ -118,11 +128,15 @@ class Fhir:
         if kind == "_history":
             del request.path_params["type"]
             return await self.history(request)
+        if kind.startswith("$"):
+            return await self.operation(request)
         return await self._search(request, pairs_of(headers.query(request.scope)))
 
     async def create(self, request: Request) -> Response:
-        """POST [type]."""
-        caller = self._caller(request)
+        """POST [type]; POST $name of the system."""
+        if request.path_params["type"].startswith("$"):
+            return await self.operation(request)
+        caller = self._writer(request)
         if any(name not in _SHOWN for name, _ in pairs_of(headers.query(request.scope))):
             # Some clients send the condition of a conditional create here; ignored, it would make a duplicate.
             raise FhirError("not-supported", "A create has its condition in the header If-None-Exist, not in the URL.")
@@ -134,7 +148,10 @@ class Fhir:
         return self._written(request, written)
 
     async def search_by_post(self, request: Request) -> Response:
-        """POST [type]/_search with a form; parameters of the URL count too. R4 http.html#search."""
+        """POST [type]/_search with a form; parameters of the URL count too. R4 http.html#search.
+        POST [type]/$name comes here too."""
+        if request.path_params["id"].startswith("$"):
+            return await self.operation(request)
         if request.path_params["id"] != "_search":
             raise FhirError("not-supported", "A POST goes to the type; PUT to an id.", status=405)
         headers.takes_json(headers.sent(request.scope, b"content-type"), also=(_FORM,))
@@ -145,7 +162,7 @@ class Fhir:
 
     async def update(self, request: Request) -> Response:
         """PUT [type]/[id], PUT [type]?condition."""
-        caller = self._caller(request)
+        caller = self._writer(request)
         resource = await self._resource(request)
         written = await update.update(
             self.engine,
@@ -161,7 +178,7 @@ class Fhir:
 
     async def patch(self, request: Request) -> Response:
         """PATCH with a JSON Patch."""
-        caller = self._caller(request)
+        caller = self._writer(request)
         headers.takes_json(headers.sent(request.scope, b"content-type"), also=(_PATCH,))
         if not (headers.sent(request.scope, b"content-type") or "").startswith(_PATCH):
             raise FhirError("not-supported", f"A PATCH is sent as {_PATCH}.", status=415)
@@ -180,7 +197,7 @@ class Fhir:
         """DELETE [type]/[id], DELETE [type]?condition."""
         written = await delete.delete(
             self.engine,
-            self._caller(request),
+            self._writer(request),
             request.path_params["type"],
             id=request.path_params.get("id"),
             condition=self._condition(request),
@@ -198,10 +215,48 @@ class Fhir:
             raise FhirError(
                 "invalid", "The base takes a Bundle of type transaction or batch.", expression="Bundle.type"
             )
-        run = transaction.transaction if kind == "transaction" else transaction.batch
-        entries = await run(self.engine, caller, sent)
         show = "return=representation" in (headers.sent(request.scope, b"prefer") or "")
+        if headers.dry_run(headers.sent(request.scope, b"x-dry-run")):
+            entries = await dry_run.dry_run(self.engine, caller, sent, show=show)
+        else:
+            run = transaction.transaction if kind == "transaction" else transaction.batch
+            entries = await run(self.engine, caller, sent)
         return self._json(request, response_bundle(kind, entries, self.engine.base, show=show))
+
+    async def operation(self, request: Request) -> Response:
+        """GET or POST of $name, [type]/$name, [type]/[id]/$name, as the table of operations has them."""
+        path = request.path_params
+        *above, name = (path[part] for part in ("type", "id", "operation") if part in path)
+        if not name.startswith("$"):
+            return await _nowhere(request)
+        level: Level = ("system", "type", "instance")[len(above)]
+        kind, id, *_ = [*above, "", ""]
+        if kind:
+            self.engine.known_type(kind)
+        found = self._operation(level, name, kind)
+        if found.affects_state and request.method != "POST":
+            raise FhirError("not-supported", f"{name} is called by POST.", status=405, headers={"Allow": "POST"})
+        caller, body = self._caller(request), None
+        if request.method == "POST" and (raw := await self._body(request)):
+            headers.takes_json(headers.sent(request.scope, b"content-type"))
+            body = decode(raw)
+        answer = await found.run(
+            self.engine, Call(caller, kind, id, tuple(pairs_of(headers.query(request.scope))), body)
+        )
+        content = answer.resource if isinstance(answer.resource, bytes) else encode(answer.resource)
+        return self._json(request, content, status=answer.status)
+
+    def _operation(self, level: Level, name: str, kind: str) -> Operation:
+        found = self.operations.get((level, name))
+        if found is None or (found.types and kind not in found.types):
+            known = sorted(
+                other
+                for (at, other), one in self.operations.items()
+                if at == level and (not one.types or kind in one.types)
+            )
+            text = f"Ukjent operasjon / No operation {name} here; known are: {', '.join(known) or 'none'}."
+            raise FhirError("not-found", text)
+        return found
 
     async def _search(self, request: Request, pairs: list[tuple[str, str]]) -> Response:
         caller = self._caller(request)
@@ -212,6 +267,13 @@ class Fhir:
         strict = headers.prefer(headers.sent(request.scope, b"prefer")).strict
         found = await search_interaction.search(self.engine, caller, kind, pairs, strict=strict)
         return self._json(request, searchset(found, self.engine.base))
+
+    def _writer(self, request: Request) -> Caller:
+        """The caller of a single write, which is never tried out: a client that asks for it must not be fooled."""
+        if headers.dry_run(headers.sent(request.scope, b"x-dry-run")):
+            text = "X-Dry-Run: send det som en Bundle / send it as a transaction or batch; a single write has none."
+            raise FhirError("not-supported", text)
+        return self._caller(request)
 
     def _caller(self, request: Request) -> Caller:
         headers.accepts_json(headers.sent(request.scope, b"accept"), _format_of(request))
@@ -265,7 +327,7 @@ class Fhir:
                 return Response(status_code=written.status, headers=tags)
             case "OperationOutcome":
                 done = "Lagret / Stored." if written.changed else "Uendret / Unchanged."
-                said = encode(outcome([Issue("informational", done, severity="information")]))
+                said = encode(outcome([Issue("informational", done, severity="information"), *written.warnings]))
                 return self._json(request, said, tags, written.status)
             case _:
                 return self._json(request, version.body or b"", tags, written.status)

@@ -19,7 +19,6 @@ _UNITS = {"": 1, "kib": 1024, "mib": 1024**2}
 # parts that are not here yet, and what an installation sets for them already must not stop it; the last two are
 # for the tests.
 _RESERVED: dict[str, tuple[str, ...]] = {
-    "PROFILES": ("enforce", "warn", "off"),
     "MONGO_DRIVER": ("motor", "pymongo"),
     "CLIENTS": (),
     "TEST_MONGODB": (),
@@ -73,6 +72,11 @@ class Settings(BaseSettings):
     )
     auth: Literal["off", "dev"] = Field(
         "dev", description="off: everyone may do everything, loopback only; dev: tokens by the development key"
+    )
+    profiles: Literal["enforce", "warn", "off"] = Field(
+        "enforce",
+        description="enforce: initiatives, Tasks and organisations must hold against our profiles; "
+        "warn: what does not is a warning; off: R4 alone",
     )
     canonical: Annotated[str, AfterValidator(_url)] = Field(
         "http://eportefolje.example/fhir", description="canonical base of the profiles"

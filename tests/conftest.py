@@ -11,7 +11,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from server.app import create_app, store_of
+from server.app import PROFILES, create_app, store_of
+from server.definitions.conformance import Conformance
+from server.definitions.registry import CANONICAL, Registry
 from server.settings import Settings, read_settings
 from server.tokens import Tokens
 
@@ -30,10 +32,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     items[:] = [item for item in items if "long" not in item.keywords]
 
 
+@pytest.fixture(scope="session")
+def guide() -> Conformance:
+    """The judge over the guide in profiles/."""
+    return Conformance(Registry.load(PROFILES), CANONICAL)
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
+    """R4 alone: most tests over HTTP are about the engine, and their Tasks are nobody's deliveries. What the
+    profiles ask is tested in test_profiles_*.py, and over HTTP in test_profiles_http.py."""
     return read_settings(
-        store=f"sqlite:///{tmp_path}/portfolio.db", keys=tmp_path / "keys", base_url=BASE, _env_file=None
+        store=f"sqlite:///{tmp_path}/portfolio.db",
+        keys=tmp_path / "keys",
+        base_url=BASE,
+        profiles="off",
+        _env_file=None,
     )
 
 

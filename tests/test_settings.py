@@ -36,8 +36,8 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("HOST", "[::1]", "expected an address"),
         ("HOST", "localhost:8000/fhir", "expected an address"),
         # Names that the contract has and nothing here reads yet.
-        ("PROFILES", "zork", "expected one of enforce, warn, off"),
-        ("PROFILES", "", "expected one of enforce, warn, off"),
+        ("PROFILES", "zork", "should be 'enforce', 'warn' or 'off'"),
+        ("PROFILES", "", "should be 'enforce', 'warn' or 'off'"),
         ("MONGO_DRIVER", "zork", "expected one of motor, pymongo"),
     ],
 )

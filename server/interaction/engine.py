@@ -12,15 +12,17 @@ from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from server.access import Access
+from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
-from server.definitions.validation import Validator
+from server.definitions.terminology import Kept
 from server.outcome import FhirError, Issue
 from server.portfolio.complete import Complete
+from server.portfolio.rules import Rules
 from server.resource import Resource
 from server.search.parse import Parser
 from server.search.query import Query
 from server.search.values import Indexer
-from server.store.store import Moment, Page, Snapshot, Store, Version
+from server.store.store import Indexing, Moment, Page, Snapshot, Store, Version
 
 
 class _Ids:
@@ -42,20 +44,23 @@ class _Ids:
 @dataclass(frozen=True)
 class Engine:
     """The parts behind the interactions. `base` is the FHIR base URL; `contended` lets those who lost a
-    race several times try one at a time."""
+    race several times try one at a time; `unbuilt` says that an index is to be built."""
 
     store: Store
     registry: Registry
-    validator: Validator
+    conformance: Conformance
     parser: Parser
     indexer: Indexer
     access: Access
     complete: Complete
+    rules: Rules
     base: str
     resource_types: frozenset[str]
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     new_id: Callable[[], str] = field(default_factory=_Ids)
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
+    kept_terminology: Kept = field(default_factory=Kept)
+    unbuilt: asyncio.Event = field(default_factory=asyncio.Event)
 
     def known_type(self, resource_type: str) -> str:
         """The type itself. FhirError not-found when it is not served."""
@@ -63,9 +68,13 @@ class Engine:
             raise FhirError("not-found", f"Ressurstypen finnes ikke her / {resource_type} is not served here.")
         return resource_type
 
-    def faults(self, resource: Resource, resource_type: str) -> list[Issue]:
-        """All that is wrong with a resource as it is to be stored."""
-        return self.validator.validate(resource, expected_type=resource_type)
+    def form_faults(self, resource: Resource, resource_type: str) -> list[Issue]:
+        """What is wrong with the form of a resource as it was sent; no invariant or profile is asked."""
+        return self.conformance.form(resource, resource_type)
+
+    def issues(self, resource: Resource, resource_type: str) -> list[Issue]:
+        """All that is to be said of a resource as it is to be stored: errors, and warnings among them."""
+        return self.conformance.issues(resource, resource_type)
 
 
 class Reading:
@@ -91,6 +100,14 @@ class Reading:
     async def search(self, query: Query) -> Page:
         """As Snapshot.search."""
         return await (await self._taken()).search(query)
+
+    async def history(self, resource_type: str | None, id: str | None, *, count: int = 50) -> Page:
+        """As Snapshot.history."""
+        return await (await self._taken()).history(resource_type, id, count=count)
+
+    async def indexing(self) -> Indexing:
+        """As Snapshot.indexing."""
+        return await (await self._taken()).indexing()
 
     async def _taken(self) -> Snapshot:
         if self._snapshot is None:

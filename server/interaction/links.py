@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.interaction.engine import Engine, Reading
+from server.interaction.terminology import parser_at
 from server.outcome import FhirError
 from server.resource import Resource, references, rewritten, unresolved
 from server.search.match import matches
@@ -63,7 +64,8 @@ class Links:
                 await asyncio.sleep(0)
             if target.condition is None:
                 continue
-            query = self.engine.parser.condition(target.ref[0], target.condition, place=target.place)
+            parser = await parser_at(self.engine, self.snapshot, target.condition)
+            query = parser.condition(target.ref[0], target.condition, place=target.place)
             if self._made(query) - {target.ref[1]}:
                 text = f"Another entry makes the {target.ref[0]} that «{target.condition}» asks for; name it once."
                 return FhirError("duplicate", text, expression=target.place, status=400)
@@ -96,7 +98,7 @@ class Links:
             return self._resolved[asked]
         if kind not in self.engine.resource_types:
             raise FhirError("not-found", f"{kind} is not served here.", expression=place, status=422)
-        query = self.engine.parser.condition(kind, condition, place=place)
+        query = (await parser_at(self.engine, self.snapshot, condition)).condition(kind, condition, place=place)
         page = await self.snapshot.search(query)
         stored = frozenset(version.id for version in page.versions)
         self.found.append((query, stored))
@@ -142,7 +144,7 @@ class Links:
             self._rows[kind] = {
                 target.ref[1]: self.engine.indexer.indexed(target.sent)
                 for target in self.targets
-                if target.ref[0] == kind and target.sent is not None and not self.engine.faults(target.sent, kind)
+                if target.ref[0] == kind and target.sent is not None and not self.engine.form_faults(target.sent, kind)
             }
             for id, rows in self._rows[kind].items():
                 for key, code, _, _ in rows.token:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from server.access import Caller
 from server.definitions.registry import Schema
 from server.interaction.engine import Engine, moment_of
+from server.interaction.terminology import parser_at, query_text
 from server.outcome import FhirError, Issue
-from server.search.parse import Parsed, restricted
+from server.search.parse import restricted
 from server.search.query import Query
 from server.store.store import Moment, Page, Unavailable, Version
 
@@ -37,10 +38,10 @@ async def search(
     """One page of the matches that this caller may see. FhirError for what is not understood, and too-costly
     (400) for a search that does not end within the store's time limit."""
     engine.known_type(resource_type)
-    parsed = engine.parser.parse(resource_type, pairs, strict=strict)
-    query = restricted(parsed.query, engine.access.visible(caller, resource_type))
     try:
-        async with engine.store.snapshot(await moment_of(engine.store, parsed.as_of)) as snapshot:
+        async with engine.store.snapshot(await moment_of(engine.store, dict(pairs).get("_asOf"))) as snapshot:
+            parsed = (await parser_at(engine, snapshot, query_text(pairs))).parse(resource_type, pairs, strict=strict)
+            query = restricted(parsed.query, engine.access.visible(caller, resource_type))
             page = await snapshot.search(query)
             included, cut = await snapshot.include(page.versions, query.includes, MAX_INCLUDED)
             moment = snapshot.moment
@@ -70,9 +71,10 @@ def _kept(schema: Schema, query: Query) -> frozenset[str] | None:
 
 async def explain(engine: Engine, caller: Caller, resource_type: str, pairs: Sequence[tuple[str, str]]) -> list[Issue]:
     """How the search would be served, one issue a line. `__explain=true`."""
-    parsed: Parsed = engine.parser.parse(engine.known_type(resource_type), pairs, strict=True)
-    query = restricted(parsed.query, engine.access.visible(caller, resource_type))
-    async with engine.store.snapshot(await moment_of(engine.store, parsed.as_of)) as snapshot:
+    engine.known_type(resource_type)
+    async with engine.store.snapshot(await moment_of(engine.store, dict(pairs).get("_asOf"))) as snapshot:
+        parsed = (await parser_at(engine, snapshot, query_text(pairs))).parse(resource_type, pairs, strict=True)
+        query = restricted(parsed.query, engine.access.visible(caller, resource_type))
         lines = await snapshot.explain(query)
     return [Issue("informational", line, severity="information") for line in lines]
 

@@ -21,7 +21,7 @@ from server.search.urls import pairs_of
 from server.store.store import Version
 
 MAX_ENTRIES = 5_000
-_ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
+ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ async def transaction(engine: Engine, caller: Caller, bundle: Resource) -> list[
     """All writes or none, processed DELETE, POST, PUT/PATCH, then the GETs, of the moment they made; the answers in
     the Bundle's order. FhirError names the entry ("Bundle.entry[3].resource.status"). A GET that is not understood
     stops the whole before anything is written; one that finds nothing has its own status."""
-    entries = _entries(engine, bundle)
+    entries = entries_of(engine, bundle)
     methods = [entry["request"]["method"] for entry in entries]
-    writing = sorted((i for i, method in enumerate(methods) if _ORDER[method] < 3), key=lambda i: _ORDER[methods[i]])
-    reading = [i for i, method in enumerate(methods) if _ORDER[method] == 3]
-    intents = [_intent(engine, entries[i], f"Bundle.entry[{i}]") for i in writing]
+    writing = sorted((i for i, method in enumerate(methods) if ORDER[method] < 3), key=lambda i: ORDER[methods[i]])
+    reading = [i for i, method in enumerate(methods) if ORDER[method] == 3]
+    intents = [intent_of(engine, entries[i], f"Bundle.entry[{i}]") for i in writing]
     for index in reading:
         _check_get(engine, entries[index]["request"], f"Bundle.entry[{index}].request.url")
     done = await write(engine, caller, intents) if intents else []
@@ -58,14 +58,14 @@ async def transaction(engine: Engine, caller: Caller, bundle: Resource) -> list[
 
 async def batch(engine: Engine, caller: Caller, bundle: Resource) -> list[Entry]:
     """Each entry for itself; one that fails has its own status and OperationOutcome."""
-    return [await _single(engine, caller, entry, index) for index, entry in enumerate(_entries(engine, bundle))]
+    return [await _single(engine, caller, entry, index) for index, entry in enumerate(entries_of(engine, bundle))]
 
 
 async def _single(engine: Engine, caller: Caller, entry: Resource, index: int) -> Entry:
-    if _ORDER[entry["request"]["method"]] == 3:
+    if ORDER[entry["request"]["method"]] == 3:
         return await _answered(engine, caller, entry["request"], None)
     try:
-        intent = _intent(engine, entry, f"Bundle.entry[{index}]")
+        intent = intent_of(engine, entry, f"Bundle.entry[{index}]")
         return entry_of((await write(engine, caller, [intent]))[0])
     except FhirError as error:
         return Entry(error.status, outcome=encode(outcome(error.issues)))
@@ -73,7 +73,7 @@ async def _single(engine: Engine, caller: Caller, entry: Resource, index: int) -
 
 async def _answered(engine: Engine, caller: Caller, request: Resource, as_of: str | None) -> Entry:
     try:
-        return await _get(engine, caller, request, as_of)
+        return await get(engine, caller, request, as_of)
     except FhirError as error:
         return Entry(error.status, outcome=encode(outcome(error.issues)))
 
@@ -81,16 +81,17 @@ async def _answered(engine: Engine, caller: Caller, request: Resource, as_of: st
 def entry_of(written: Written) -> Entry:
     """The answer to one write."""
     version = written.version
-    return Entry(written.status, version, version.body if version is not None else None, changed=written.changed)
+    said = encode(outcome(written.warnings)) if written.warnings else None
+    return Entry(written.status, version, version.body if version is not None else None, said, changed=written.changed)
 
 
-def _entries(engine: Engine, bundle: Resource) -> list[Resource]:
+def entries_of(engine: Engine, bundle: Resource) -> list[Resource]:
     """The entries, each with a request of a known method and a url. FhirError for a Bundle out of shape: its
     own elements are checked here, the resources within where they are written."""
     shell = {**bundle}
     if isinstance(bundle.get("entry"), list):
         shell["entry"] = [_without_resource(entry) for entry in bundle["entry"]]
-    faults = [issue for issue in engine.faults(shell, "Bundle") if issue.code != "invariant"]
+    faults = engine.form_faults(shell, "Bundle")
     if faults:
         raise invalid(faults)
     entries: list[Resource] = bundle.get("entry", [])
@@ -117,7 +118,8 @@ def _without_resource(entry: Any) -> Any:
     return kept or {"fullUrl": "urn:uuid:00000000-0000-4000-8000-000000000000"}
 
 
-def _intent(engine: Engine, entry: Resource, place: str) -> Intent:
+def intent_of(engine: Engine, entry: Resource, place: str) -> Intent:
+    """What an entry wants written. FhirError for a request that is not understood."""
     request = entry["request"]
     method: Method = request["method"]
     kind, id, condition = _target(engine, request["url"], f"{place}.request.url")
@@ -207,7 +209,8 @@ def _relative(engine: Engine, url: str) -> tuple[str, str, str]:
     return url.removeprefix(f"{engine.base}/").lstrip("/").partition("?")
 
 
-async def _get(engine: Engine, caller: Caller, request: Resource, as_of: str | None) -> Entry:
+async def get(engine: Engine, caller: Caller, request: Resource, as_of: str | None = None) -> Entry:
+    """The answer to a GET or HEAD entry, of the instant `as_of` unless it asks for one itself."""
     path, _, query = _relative(engine, request["url"])
     pairs = pairs_of(query)
     if as_of is not None and "_asOf" not in dict(pairs):

@@ -14,10 +14,15 @@ from typing import Any, Literal
 import jsonpatch
 
 from server.access import Caller
+from server.interaction.around import Around
+from server.interaction.crosswalk import crossed
 from server.interaction.engine import Engine, Reading
 from server.interaction.links import Links, Target
 from server.interaction.search import unavailable
+from server.interaction.searchable import caught_up, check_definitions
+from server.interaction.terminology import parser_at
 from server.outcome import FhirError, Issue, invalid
+from server.portfolio.rules import Change
 from server.resource import ID, Resource, body, decode, references, same
 from server.search.query import Query
 from server.store.store import Conflict, Ref, Unavailable, Unit, Version, Write
@@ -47,11 +52,13 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What became of an intent. `version` is what stands now (None: nothing was there to delete)."""
+    """What became of an intent. `version` is what stands now (None: nothing was there to delete); `warnings` say
+    what in the resource, though it holds, should be looked at."""
 
     status: Literal[200, 201, 204]
     version: Version | None
     changed: bool = True
+    warnings: tuple[Issue, ...] = ()
 
 
 @dataclass
@@ -67,26 +74,29 @@ class Draft:
     after: Resource | None = None
     settled: bool = False
     write: Write | None = None
+    warnings: tuple[Issue, ...] = ()
 
 
 async def write(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written]:
     """Does all of it or nothing; the results stand in the order of the intents. FhirError names the intent's
     place. Losing a race is no error: it decides again, after some attempts one request at a time."""
-    engine.access.check_writer(caller)
     for attempt in range(_FREE_ATTEMPTS):
-        if (done := await _attempt(engine, caller, intents)) is not None:
+        if (done := await _attempt(engine, caller, intents, again=attempt > 0)) is not None:
             return done
         await asyncio.sleep(0.001 * attempt)
     async with engine.contended:
         for _ in range(_ATTEMPTS):
-            if (done := await _attempt(engine, caller, intents)) is not None:
+            if (done := await _attempt(engine, caller, intents, again=True)) is not None:
                 return done
     raise FhirError("conflict", "Andre endrer det samme nå / Others keep changing the same resource; try again.")
 
 
-async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written] | None:
+async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent], *, again: bool) -> list[Written] | None:
     try:
         async with Reading(engine.store) as snapshot:
+            if again:
+                # Another process may have defined a SearchParameter: that too makes an attempt stale.
+                await caught_up(engine, snapshot)
             plan = Plan(engine, caller, snapshot)
             drafts, unit = await plan.made(intents)
         if not unit.writes:
@@ -98,6 +108,9 @@ async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent]) ->
         raise refused(engine, conflict, drafts) from None
     except Unavailable as error:
         raise unavailable(error) from None
+    if any(version.resource_type == "SearchParameter" for version in versions):
+        async with Reading(engine.store) as snapshot:
+            await caught_up(engine, snapshot)
     by_ref = {(version.resource_type, version.id): version for version in versions}
     return [_written(draft, by_ref.get(draft.ref)) for draft in drafts]
 
@@ -105,10 +118,12 @@ async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent]) ->
 def _written(draft: Draft, version: Version | None) -> Written:
     if draft.write is None or version is None:
         gone = draft.before is None or draft.before.deleted
-        return Written(204 if draft.intent.method == "DELETE" else 200, None if gone else draft.before, changed=False)
+        status: Literal[200, 204] = 204 if draft.intent.method == "DELETE" else 200
+        return Written(status, None if gone else draft.before, changed=False, warnings=draft.warnings)
     if version.deleted:
         return Written(204, version)
-    return Written(200 if draft.before is not None and not draft.before.deleted else 201, version)
+    new = draft.before is None or draft.before.deleted
+    return Written(201 if new else 200, version, warnings=draft.warnings)
 
 
 @dataclass
@@ -122,29 +137,38 @@ class Plan:
     unchanged: dict[Ref, int] = field(default_factory=dict)
     found: list[tuple[Query, frozenset[str]]] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
-    faults: dict[int, FhirError] = field(default_factory=dict)
+    faults: list[tuple[int, FhirError]] = field(default_factory=list)
+    clash: FhirError | None = None
 
     async def made(self, intents: Sequence[Intent]) -> tuple[list[Draft], Unit]:
         """The drafts and their unit. FhirError with all that is wrong."""
+        await self.decide(intents)
+        _raise([self.clash])
+        _raise([fault for _, fault in sorted(self.faults, key=lambda one: one[0])])
+        return self.drafts, self.unit()
+
+    async def decide(self, intents: Sequence[Intent]) -> None:
+        """Makes the drafts; `faults` are by the index of their intent, and `clash` is of the request as a whole."""
         for index, intent in enumerate(intents):
             await self._tried(index, intent, self._placed(index, intent))
         await self._each(self._stated)
-        if not self.faults:
-            _raise([_twice(self.drafts)])
         links = Links(self.engine, self.snapshot, self.found, [_target(draft) for draft in self.drafts])
         if not self.faults:
-            _raise([await links.clash()])
+            self.clash = _twice(self.drafts) or await links.clash()
         # What could not even be placed is reported together with what is wrong in the others.
         await self._each(lambda draft: self._linked(draft, links))
+        await self._each(self._checked)
         await self._each(self._completed)
         await self._each(self._allowed)
-        _raise([self.faults[index] for index in sorted(self.faults)])
-        return self.drafts, self._unit()
+        around = Around(self.engine, self.snapshot, self.drafts, self.unchanged, self.found)
+        await self._each(lambda draft: self._ruled(draft, around))
+        self._check_definitions()
 
     async def _each(self, step: Callable[[Draft], Awaitable[None]]) -> None:
         """The step for every draft that is not yet at fault; others get their turn on the loop in between."""
+        faulty = {index for index, _ in self.faults}
         for count, draft in enumerate(self.drafts, 1):
-            if draft.index not in self.faults:
+            if draft.index not in faulty:
                 await self._tried(draft.index, draft.intent, step(draft))
             if count % 20 == 0:
                 await asyncio.sleep(0)
@@ -153,11 +177,21 @@ class Plan:
         try:
             await step
         except FhirError as error:
-            self.faults[index] = _within(error, intent) if intent.place else error
+            self.faults.append((index, _within(error, intent) if intent.place else error))
+
+    def _check_definitions(self) -> None:
+        """SearchParameters are tried together: two of one code clash."""
+        defining = {d.ref[1]: d for d in self.drafts if d.ref[0] == "SearchParameter" and d.write and d.after}
+        if defining:
+            faults = check_definitions(self.engine, [draft.after for draft in defining.values() if draft.after])
+            for id, fault in faults.items():
+                intent = defining[id].intent
+                self.faults.append((defining[id].index, _within(fault, intent) if intent.place else fault))
 
     async def _placed(self, index: int, intent: Intent) -> None:
         """Finds which resource is meant, and what stands there."""
         engine = self.engine
+        engine.access.check_writer(self.caller)
         engine.known_type(intent.resource_type)
         _check_form(intent)
         id = intent.id
@@ -174,7 +208,9 @@ class Plan:
 
     async def _by_condition(self, intent: Intent) -> str | None:
         """The id of the one match, or the id the client gave, or None for a new one."""
-        query = self.engine.parser.condition(intent.resource_type, intent.condition or "", place=_condition_of(intent))
+        asked = intent.condition or ""
+        parser = await parser_at(self.engine, self.snapshot, asked)
+        query = parser.condition(intent.resource_type, asked, place=_condition_of(intent))
         page = await self.snapshot.search(query)
         ids = [version.id for version in page.versions]
         self.found.append((query, frozenset(ids)))
@@ -206,18 +242,38 @@ class Plan:
             draft.sent = {**(draft.intent.resource or {}), "id": draft.ref[1]}
 
     async def _linked(self, draft: Draft, links: Links) -> None:
-        """Its references made real, and the whole checked."""
+        """Its references made real, and its form checked: what others look at is well formed from here on."""
         if draft.sent is None:
             return
         sent, draft.sent = draft.sent, None
         sent = await links.resolved(sent)
-        if faults := self.engine.faults(sent, draft.ref[0]):
-            raise invalid(faults)
+        if form := self.engine.form_faults(sent, draft.ref[0]):
+            raise invalid(await self._all_faults(draft, sent, form))
         draft.sent = sent
 
-    async def _completed(self, draft: Draft) -> None:
+    async def _all_faults(self, draft: Draft, sent: Resource, form: list[Issue]) -> list[Issue]:
+        """Of a resource out of form: what the profiles say too, as far as the server can complete it at all."""
+        try:
+            completed = await self.engine.complete(sent, draft.stood, self.caller, self._stands)
+        except (FhirError, AttributeError, KeyError, TypeError):
+            return form
+        return self.engine.issues(completed, draft.ref[0])
+
+    async def _checked(self, draft: Draft) -> None:
+        """The reporter's own codes beside ours."""
         if draft.sent is not None:
-            draft.after = await self.engine.complete(draft.sent, draft.stood, self.caller, self._look)
+            draft.sent = await crossed(self.engine, self.snapshot, self.caller, draft.sent, self._look)
+
+    async def _completed(self, draft: Draft) -> None:
+        """The resource as the server completes it, once it holds against R4 and its profiles."""
+        if draft.sent is None:
+            return
+        completed = await self.engine.complete(draft.sent, draft.stood, self.caller, self._look)
+        issues = self.engine.issues(completed, draft.ref[0])
+        if any(issue.severity == "error" for issue in issues):
+            raise invalid(issues)
+        draft.after = completed
+        draft.warnings = tuple(issues)
 
     async def _allowed(self, draft: Draft) -> None:
         """Whether the caller may, and then the write, unless nothing changes."""
@@ -232,6 +288,17 @@ class Plan:
             indexed = self.engine.indexer.indexed(draft.after)
             draft.write = Write(*draft.ref, next_version, method, body(draft.after), indexed)
 
+    async def _ruled(self, draft: Draft, around: Around) -> None:
+        """The rules that see beyond the resource, once all of the request is decided."""
+        if draft.write is None or draft.after is None:
+            return
+        change = Change("/".join(draft.ref), draft.stood, draft.after)
+        issues = await self.engine.rules(change, self.caller, around)
+        errors = [issue for issue in issues if issue.severity != "warning"]
+        if errors:
+            raise invalid(errors)
+        draft.warnings += tuple(issues)
+
     async def _look(self, resource_type: str, id: str) -> Resource | None:
         """The resource as it will be: from this unit first, else as it stands."""
         for draft in self.drafts:
@@ -244,9 +311,12 @@ class Plan:
         version = await self.snapshot.read(resource_type, id)
         return decode(version.body) if version is not None and version.body is not None else None
 
-    def _unit(self) -> Unit:
-        writes = tuple(draft.write for draft in self.drafts if draft.write is not None)
-        new = {(write.resource_type, write.id) for write in writes if write.body is not None}
+    def unit(self) -> Unit:
+        """What the drafts come to; of those at fault nothing, and what points to them is not looked for."""
+        faulty = {index for index, _ in self.faults}
+        planned = {draft.ref for draft in self.drafts if draft.index in faulty}
+        writes = tuple(draft.write for draft in self.drafts if draft.write is not None and draft.index not in faulty)
+        new = planned | {(write.resource_type, write.id) for write in writes if write.body is not None}
         local = {
             (kind, id)
             for write in writes
@@ -254,7 +324,8 @@ class Plan:
             if (kind := target.partition("/")[0]) and (id := target.partition("/")[2]) and ID.match(id)
         }
         deleted = frozenset((write.resource_type, write.id) for write in writes if write.body is None)
-        return Unit(writes, self.unchanged, tuple(self.found), frozenset(local - new), deleted)
+        defined = self.engine.parser.parameters.newest
+        return Unit(writes, self.unchanged, tuple(self.found), frozenset(local - new), deleted, defined)
 
 
 def _within(error: FhirError, intent: Intent) -> FhirError:
@@ -338,13 +409,17 @@ def _twice(drafts: Sequence[Draft]) -> FhirError | None:
 
 
 def _raise(faults: Sequence[FhirError | None]) -> None:
-    """All entries' faults as one error, with the status of the first."""
     found = [fault for fault in faults if fault is not None]
-    if len(found) == 1:
-        raise found[0]
     if found:
-        issues = [issue for fault in found for issue in fault.issues]
-        raise FhirError(issues[0].code, issues[0].text, issues=issues, status=found[0].status, headers=found[0].headers)
+        raise joined(found)
+
+
+def joined(faults: Sequence[FhirError]) -> FhirError:
+    """Several faults as one error, with the status of the first."""
+    if len(faults) == 1:
+        return faults[0]
+    issues = [issue for fault in faults for issue in fault.issues]
+    return FhirError(issues[0].code, issues[0].text, issues=issues, status=faults[0].status, headers=faults[0].headers)
 
 
 def refused(engine: Engine, conflict: Conflict, drafts: Sequence[Draft]) -> FhirError:
@@ -352,12 +427,16 @@ def refused(engine: Engine, conflict: Conflict, drafts: Sequence[Draft]) -> Fhir
     if conflict.kind == "referenced":
         names = ", ".join("/".join(ref) for ref in conflict.refs)
         return FhirError("conflict", f"Andre viser hit / Still pointed to by {names}.")
+    issues = [issue for draft in drafts for issue in absent(engine, conflict, draft)]
+    return FhirError("not-found", "A reference does not resolve.", issues=issues, status=422)
+
+
+def absent(engine: Engine, conflict: Conflict, draft: Draft) -> list[Issue]:
+    """The references of one draft that lead nowhere."""
     gone = {"/".join(ref) for ref in conflict.refs}
-    issues = [
-        issue.within(f"{draft.intent.place}.resource") if draft.intent.place else issue
-        for draft in drafts
+    found = [
+        Issue("not-found", f"Finnes ikke / {reference['reference']} does not exist here.", place)
         for place, reference in references(draft.after or {}, draft.ref[0])
         if engine.indexer.target(reference["reference"]) in gone
-        for issue in [Issue("not-found", f"Finnes ikke / {reference['reference']} does not exist here.", place)]
     ]
-    return FhirError("not-found", "A reference does not resolve.", issues=issues, status=422)
+    return [issue.within(f"{draft.intent.place}.resource") if draft.intent.place else issue for issue in found]

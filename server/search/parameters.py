@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -25,7 +25,9 @@ class Parameter:
     """One search parameter as it stands for one resource type.
 
     `key` is what its index rows are filed under ("Task.status"). `targets` (references only) are the types
-    it may point to, empty for any. `canonical`: the reference is a canonical URL, matched against `url`.
+    it may point to, empty for any. `canonical`: the reference is a canonical URL, matched against `url`. `generation`:
+    the ordinal of the stored version that defines it, 0 for R4's and those of profiles/. Each generation files its
+    rows apart, so that no row is ever taken for one of another definition.
     """
 
     resource_type: str
@@ -36,29 +38,94 @@ class Parameter:
     targets: frozenset[str] = frozenset()
     canonical: bool = False
     components: tuple[Component, ...] = ()
+    generation: int = 0
 
     @property
     def key(self) -> str:
-        return f"{self.resource_type}.{self.code}"
+        own = f"#{self.generation}" if self.generation else ""
+        return f"{self.resource_type}.{self.code}{own}"
+
+
+Stored = tuple[int, Mapping[str, Any]]
+"""(ordinal of its version, SearchParameter)"""
 
 
 class Parameters:
     """All parameters, by resource type. R4's are read at once and made for a type when first asked for; those
-    of profiles/ are made, and so compiled, when this is."""
+    of profiles/ are made, and so compiled, when this is; stored ones come and go with `adopt`.
+
+    `newest`: the ordinal of the newest SearchParameter version that is taken account of."""
 
     def __init__(self, registry: Registry) -> None:
         """ValueError names the SearchParameter of profiles/ that cannot be used, and why."""
+        self._registry = registry
         self._schema = registry.schema
+        self.newest = 0
+        self.stored: tuple[Stored, ...] = ()
+        self._begin()
+
+    def _begin(self) -> None:
         self._definitions: dict[str, Mapping[str, Any]] = {}
         self._by_base: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._made: dict[str, dict[str, Parameter]] = {}
-        for definition in registry.search_parameters_r4:
+        self._generations: dict[str, int] = {}
+        for definition in self._registry.search_parameters_r4:
             self._enter(definition)
-        own = [one for one in registry.of_type("SearchParameter") if one.get("status") != "retired"]
+        own = [one for one in self._registry.of_type("SearchParameter") if one.get("status") != "retired"]
         for resource in own:
             self._definitions[resource.get("url", "")] = resource
         for resource in own:
-            self._enter_own(resource)
+            self._enter_own(resource, "profiles/")
+
+    def adopt(self, stored: Sequence[Stored], newest: int) -> list[str]:
+        """Takes these stored SearchParameters into force instead of those before; gives the faults of those that
+        cannot be. One that profiles/ or R4 defines already is left to them."""
+        self._begin()
+        self.newest = newest
+        faults, taken = [], []
+        for ordinal, resource in sorted(stored, key=lambda one: one[0]):
+            if resource.get("status") != "active" or self.is_shipped(resource.get("url", "")):
+                continue
+            try:
+                self.enter(resource, ordinal)
+                taken.append((ordinal, resource))
+            except ValueError as error:
+                faults.append(str(error))
+        self.stored = tuple(taken)
+        return faults
+
+    def is_shipped(self, url: str) -> bool:
+        """Whether R4 or profiles/ defines the parameter with this URL."""
+        return url in self._definitions and url not in self._generations
+
+    def definition(self, url: str) -> Mapping[str, Any] | None:
+        return self._definitions.get(url)
+
+    def enter(self, resource: Mapping[str, Any], generation: int) -> None:
+        """One more. ValueError says what is wrong with it, and then it is not in force."""
+        by_base = {base: dict(codes) for base, codes in self._by_base.items()}
+        url = str(resource.get("url", ""))
+        try:
+            self._generations[url] = generation
+            self._definitions[url] = resource
+            self._enter_own(resource, "")
+        except ValueError:
+            self._by_base = by_base
+            del self._generations[url], self._definitions[url]
+            raise
+        finally:
+            self._made = {}
+
+    def of_generation(self, generation: int) -> tuple[Parameter, ...]:
+        """Those that one stored version defines, one for each of its bases."""
+        found = [resource for ordinal, resource in self.stored if ordinal == generation]
+        return tuple(self._parameter(resource, base) for resource in found for base in resource["base"])
+
+    def trial(self, without: Collection[str]) -> Parameters:
+        """Others like these, less the stored ones of these ids, to try a definition on."""
+        other = Parameters(self._registry)
+        other.adopt([one for one in self.stored if one[1].get("id") not in without], self.newest)
+        return other
 
     def find(self, resource_type: str, code: str) -> Parameter | None:
         return self._of(resource_type).get(code)
@@ -85,8 +152,8 @@ class Parameters:
             if definition["expression"]:
                 self._by_base.setdefault(base, {})[definition["code"]] = definition
 
-    def _enter_own(self, resource: Mapping[str, Any]) -> None:
-        name = f"SearchParameter {resource.get('url') or resource.get('id')} (profiles/)"
+    def _enter_own(self, resource: Mapping[str, Any], where: str) -> None:
+        name = f"SearchParameter {resource.get('url') or resource.get('id')}" + (f" ({where})" if where else "")
         missing = [key for key in ("url", "code", "base", "type", "expression") if not resource.get(key)]
         if missing:
             raise ValueError(f"{name}: {', '.join(missing)} is missing.")
@@ -113,6 +180,7 @@ class Parameters:
             targets=self._targets(definition) if type == "reference" else frozenset(),
             canonical=type == "reference" and _is_canonical(expression),
             components=tuple(self._component(one) for one in definition.get("component", ())),
+            generation=self._generations.get(definition["url"], 0),
         )
 
     def _targets(self, definition: Mapping[str, Any]) -> frozenset[str]:

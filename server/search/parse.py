@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, get_args
@@ -40,6 +40,8 @@ from server.search.urls import pairs_of
 
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
+MAX_CODES = 1000
+"""Codes of the value sets of one :in."""
 
 # Said of a whole request and answered by the routes, or that are no criteria.
 _REQUEST = frozenset({"_format", "_pretty", "_asOf", "__explain"})
@@ -50,7 +52,7 @@ _RESULT = frozenset(
 # R4 search.html#modifiers, as far as the index answers them; what is not here is refused.
 _MODIFIERS: dict[SearchType, frozenset[str]] = {
     "string": frozenset({"missing", "exact", "contains"}),
-    "token": frozenset({"missing", "not", "text", "above", "below"}),
+    "token": frozenset({"missing", "not", "text", "above", "below", "in", "not-in"}),
     "reference": frozenset({"missing", "identifier"}),
     "uri": frozenset({"missing", "above", "below"}),
     "date": frozenset({"missing"}),
@@ -84,14 +86,27 @@ class Parsed:
     explain: bool = False
 
 
+def _no_members(url: str) -> Sequence[tuple[str, str]]:
+    raise FhirError("not-found", f"Ukjent verdisett / The value set {url} is not known here.")
+
+
 class Unknown(Exception):
     """A parameter that is not known here: an error or a remark, as the client prefers."""
+
+    code, status = "not-supported", 400
+
+
+class Building(Unknown):
+    """A parameter whose index is not whole yet: what it found would be a part that passes for all."""
+
+    code, status = "transient", 503
 
 
 @dataclass(frozen=True)
 class Parser:
     """Understands searches of the served types. `subsumes(system, code, up)` lists the codes below (or above)
-    one, itself included, of a hierarchical code system; `base` is this server's FHIR base URL."""
+    one, itself included, of a hierarchical code system, `members(url)` the codes of a value set; `base` is this
+    server's FHIR base URL. `shares`: of each stored parameter's generation, the part of its index that is there."""
 
     parameters: Parameters
     resource_types: frozenset[str]
@@ -99,6 +114,8 @@ class Parser:
     base: str
     subsumes: Callable[[str | None, str, bool], Sequence[tuple[str, str]]]
     now: Callable[[], datetime] = field(default=datetime.now)
+    members: Callable[[str], Sequence[tuple[str, str]]] = _no_members
+    shares: Mapping[int, float] = field(default_factory=dict)
 
     def parse(self, resource_type: str, pairs: Iterable[tuple[str, str]], *, strict: bool = False) -> Parsed:
         """The query of these decoded name=value pairs, in order. FhirError for a value or modifier that is
@@ -109,8 +126,8 @@ class Parser:
                 self._add(draft, name, text)
             except Unknown as unknown:
                 if strict:
-                    raise FhirError("not-supported", str(unknown), expression=name) from None
-                draft.unknown.append(Issue("not-supported", str(unknown), name, severity="warning"))
+                    raise _refusal(unknown, name) from None
+                draft.unknown.append(Issue(unknown.code, str(unknown), name, severity="warning"))
         return draft.parsed()
 
     def criterion(self, resource_type: str, name: str, text: str) -> Criterion:
@@ -145,7 +162,7 @@ class Parser:
             for name, text in pairs:
                 draft.add(self.criterion(resource_type, name, text), name)
         except Unknown as unknown:
-            raise FhirError("not-supported", str(unknown), expression=place) from None
+            raise _refusal(unknown, place) from None
         except FhirError as error:
             raise FhirError(error.issues[0].code, error.issues[0].text, expression=place) from None
         return Query(resource_type, tuple(draft.criteria), count=2)
@@ -188,7 +205,14 @@ class Parser:
         found = self.parameters.find(resource_type, code)
         if found is None or found.type == "special":
             raise Unknown(f"Ukjent søkeparameter / Unknown search parameter «{code}» for {resource_type}.")
-        return found
+        return self._whole(found)
+
+    def _whole(self, parameter: Parameter) -> Parameter:
+        share = self.shares.get(parameter.generation, 0.0) if parameter.generation else 1.0
+        if share < 1:
+            text = f"«{parameter.code}» indekseres, {share:.0%} ferdig / is being indexed, {share:.0%} done; left out."
+            raise Building(text)
+        return parameter
 
     def _clause(self, parameter: Parameter, name: str, modifier: str, text: str) -> Criterion:
         if text == "":
@@ -203,6 +227,8 @@ class Parser:
             return Clause(key, kind, "missing", (), negated=not missing)
         if modifier in ("above", "below") and parameter.type == "token":
             return Clause(parameter.key, "token", "match", self._subsumed(name, text, modifier == "above"))
+        if modifier in ("in", "not-in"):
+            return self._of_value_set(parameter, name, text, negated=modifier == "not-in")
         if modifier == "text":
             return Clause(f"{parameter.key}:text", "string", "match", _each(text, _text))
         if modifier == "identifier":
@@ -276,6 +302,19 @@ class Parser:
             found += [Token(system, code) for system, code in self.subsumes(value.system, value.code, up)] or [value]
         return tuple(found)
 
+    def _of_value_set(self, parameter: Parameter, name: str, text: str, *, negated: bool) -> Clause:
+        """code:in=URL, several URLs with commas. R4 search.html#modifiers."""
+        codes = {code: None for url in _split(text, ",") for code in self.members(_unescaped(url))}
+        if len(codes) > MAX_CODES:
+            raise FhirError(
+                "too-costly", f"{name}: {len(codes)} codes; at most {MAX_CODES} are searched.", expression=name
+            )
+        if not codes:
+            # No id is empty: nothing matches, or with :not-in everything.
+            return Clause("_id", "id", "match", (Token(None, ""),), negated=negated)
+        tokens = tuple(Token(system, code) for system, code in codes)
+        return Clause(parameter.key, "token", "match", tokens, negated=negated)
+
     def _chain(self, resource_type: str, head: str, rest: str, text: str) -> Criterion:
         code, _, target = head.partition(":")
         parameter = self._parameter(resource_type, code)
@@ -290,6 +329,8 @@ class Parser:
         for kind in targets:
             try:
                 found.append(Chain(parameter.key, kind, parameter.canonical, self.criterion(kind, rest, text)))
+            except Building:
+                raise
             except Unknown:
                 continue
             except FhirError as error:
@@ -352,7 +393,7 @@ class Parser:
 
     def _references(self, resource_type: str, code: str) -> list[Parameter]:
         known = self.parameters.of(resource_type)
-        return [p for p in known if p.type == "reference" and code in ("*", p.code)]
+        return [self._whole(p) for p in known if p.type == "reference" and code in ("*", p.code)]
 
 
 @dataclass
@@ -402,6 +443,11 @@ class _Draft:
             tuple(self.used),
         )
         return Parsed(query, tuple(self.unknown), self.as_of, self.explain)
+
+
+def _refusal(unknown: Unknown, place: str) -> FhirError:
+    headers = {"Retry-After": "2"} if unknown.status == 503 else None
+    return FhirError(unknown.code, str(unknown), expression=place, status=unknown.status, headers=headers)
 
 
 def restricted(query: Query, criteria: tuple[Criterion, ...]) -> Query:

@@ -13,7 +13,7 @@ import re
 import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -336,9 +336,12 @@ class Indexer:
         self.base = base.rstrip("/") + "/"
         self.zone = ZoneInfo(zone)
         self._runs: dict[str, tuple[_Run, ...]] = {}
+        self._newest = parameters.newest
 
     def indexed(self, resource: dict[str, Any]) -> Indexed:
         """All rows of a valid resource, `_id` and `_lastUpdated` left out (the store's own columns answer those)."""
+        if self._newest != self.parameters.newest:
+            self._newest, self._runs = self.parameters.newest, {}
         type = resource["resourceType"]
         runs = self._runs.get(type)
         if runs is None:
@@ -350,6 +353,25 @@ class Indexer:
         if type != "Bundle":
             self._links(resource, rows)
         return rows.indexed()
+
+    def partial(self, generation: int) -> Callable[[dict[str, Any]], Indexed]:
+        """Like `indexed`, with the rows of one stored definition alone; no links."""
+        runs: dict[str, list[_Run]] = {}
+        for parameter in self.parameters.of_generation(generation):
+            if parameter.type == "composite" or parameter.type in READERS:
+                for type in self._types_of(parameter.resource_type):
+                    runs.setdefault(type, []).append(self._run(replace(parameter, resource_type=type)))
+
+        def index(resource: dict[str, Any]) -> Indexed:
+            node, rows = (resource["resourceType"], resource, None), _Rows()
+            for run in runs.get(resource["resourceType"], ()):
+                run(Scope(node, resource), node, rows)
+            return rows.indexed()
+
+        return index
+
+    def _types_of(self, base: str) -> list[str]:
+        return [type for type in sorted(self.schema.resource_types) if self.schema.is_subtype(type, base)]
 
     def target(self, text: str | None) -> str | None:
         """What a literal reference points to: "Type/id" when here, else its URL; None within the resource."""

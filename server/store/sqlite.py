@@ -8,23 +8,24 @@ and so is not where reads begin.
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from server.search.query import Cursor, Include, Query
-from server.store import sqlite_check
+from server.store import sqlite_build, sqlite_check
 from server.store.sqlite_read import KnownNames, Reader, current, newest
 from server.store.sqlite_schema import connect, failure, interrupted, microseconds, prepare, unavailable
-from server.store.sqlite_unit import Working
+from server.store.sqlite_unit import Rehearsed, Working
 from server.store.sqlite_writer import Writer
-from server.store.store import Indexed, Moment, Page, Unavailable, Unit, Version
+from server.store.store import Indexed, Indexing, Moment, Page, Unavailable, Unit, Version
 
 T = TypeVar("T")
 
@@ -218,12 +219,33 @@ class SqliteStore:
         """As Store.commit. A caller that is cancelled does not stop its unit: it may be written all the same."""
         return await self._writer.submit(lambda working: working.write(unit))
 
-    async def reindex(self, index: Callable[[dict[str, Any]], Indexed], *, progress: Callable[[int], None]) -> int:
+    async def rehearse(self, unit: Unit) -> None:
+        """As Store.rehearse: the unit is written and, as a job that raises, undone."""
+        with suppress(Rehearsed):
+            await self._writer.submit(lambda working: working.rehearse(unit))
+
+    async def build(self, generation: int, types: frozenset[str], index: Callable[[dict[str, Any]], Indexed]) -> None:
+        """As Store.build: steps of 200 versions, computed beside the writers and written between them."""
+        names = json.dumps(sorted(types))
+        while True:
+            async with self._snapshot(None) as snapshot:
+                step = await snapshot.beside(lambda connection: sqlite_build.step(connection, generation, names, index))
+            if step is None:
+                return
+            await self._writer.submit(partial(Working.build, step=step))
+
+    async def reindex(
+        self,
+        index: Callable[[dict[str, Any]], Indexed],
+        *,
+        progress: Callable[[int], None],
+        defined: int | None = None,
+    ) -> int:
         """As Store.reindex. Rows are computed beside the writers, for a version's body never changes, and
         replaced in short write transactions."""
         done, last = 0, 0
         while rows := await self._recomputed(index, last):
-            await self._writer.submit(partial(Working.reindex, replacements=rows))
+            await self._writer.submit(partial(Working.reindex, replacements=rows, defined=defined))
             done, last = done + len(rows), rows[-1][0]
             progress(done)
         return done
@@ -298,6 +320,10 @@ class SqliteSnapshot:
     ) -> tuple[tuple[Version, ...], bool]:
         """As Snapshot.include."""
         return await self._run(lambda: self._reader.include(versions, includes, limit))
+
+    async def indexing(self) -> Indexing:
+        """As Snapshot.indexing."""
+        return await self._run(lambda: sqlite_build.indexing(self._reader.connection))
 
     async def explain(self, query: Query) -> list[str]:
         """As Snapshot.explain: the criteria, the statement, and SQLite's EXPLAIN QUERY PLAN."""

@@ -23,7 +23,7 @@ from typing import get_args
 from server.search.query import Kind
 from server.store.store import Unavailable
 
-VERSION = 1
+VERSION = 2
 PREFIX = 48
 """Characters of a folded string that its index key holds."""
 
@@ -43,6 +43,11 @@ COLUMNS: dict[Kind, tuple[str, ...]] = {
 _CLUSTERED = {kind: ", ".join(columns) for kind, columns in COLUMNS.items()} | {"string": "key, prefix, vid, line"}
 _TEXTS = frozenset(("prefix", "folded", "exact", "code", "unit", "value", "version"))
 
+# How far the rows of a stored SearchParameter's version (`generation`, its vid) are: all versions up to `reached`
+# have theirs, `done` of `total`; whole when reached is upto.
+_BUILD = """CREATE TABLE build (generation INTEGER PRIMARY KEY, reached INTEGER NOT NULL, upto INTEGER NOT NULL,
+            done INTEGER NOT NULL, total INTEGER NOT NULL)"""
+
 _BASE = (
     "CREATE TABLE clock (sequence INTEGER PRIMARY KEY, instant INTEGER NOT NULL UNIQUE)",
     "CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
@@ -54,6 +59,7 @@ _BASE = (
          deleted INTEGER NOT NULL, method TEXT NOT NULL)""",
     # Bodies apart: rows of `version` stay some 30 bytes, for scans and for setting `ended`.
     "CREATE TABLE content (vid INTEGER PRIMARY KEY, body BLOB NOT NULL)",
+    _BUILD,
     "CREATE UNIQUE INDEX version_of ON version (rid, version_id, vid)",
     "CREATE INDEX version_type ON version (type, vid)",
     "CREATE INDEX version_live ON version (type, vid) WHERE ended IS NULL AND deleted = 0",
@@ -119,6 +125,9 @@ def prepare(connection: sqlite3.Connection, patience: float) -> None:
         if found == 0:
             for statement in statements():
                 connection.execute(statement)
+        if found == 1:
+            connection.execute(_BUILD)
+        if found < VERSION:
             connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")
     finally:

@@ -11,8 +11,9 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache
-from typing import Any
+from typing import Any, NoReturn
 
+from server.store import sqlite_build
 from server.store.sqlite_criteria import Criteria, marks
 from server.store.sqlite_read import KnownNames, found_ids, newest
 from server.store.sqlite_schema import COLUMNS, KINDS, PREFIX, instant_text, interrupted
@@ -155,6 +156,10 @@ class _Pending:
         self.fresh = {}
 
 
+class Rehearsed(Exception):
+    """A unit could be written; raised so that it is not."""
+
+
 class Working:
     """The writer's connection with the clock and the interned texts. Used by the writer's thread alone.
 
@@ -165,6 +170,8 @@ class Working:
         self.names = Interning(connection, self._save)
         self._pending = _Pending(connection, self._save)
         self._saved = False
+        # The ordinal of the newest SearchParameter version, once it was looked for in this batch.
+        self._definition: int | None = None
         self._now = now
         self._time_limit = time_limit
         self._sequence = self._instant = self._kept_sequence = self._kept_instant = 0
@@ -177,6 +184,7 @@ class Working:
         self._kept_sequence, self._kept_instant = self._sequence, self._instant = moment[0] if moment else (0, 0)
         self._first_of_batch = (self._sequence + 1) << 16
         self._saved = False
+        self._definition = None
         self.names.began()
 
     def _save(self) -> None:
@@ -198,6 +206,7 @@ class Working:
             self.connection.execute("ROLLBACK TO job")
             self.connection.execute("RELEASE job")
         self._saved = False
+        self._definition = None
         self._sequence, self._instant = self._kept_sequence, self._kept_instant
         self.names.undone()
         self._pending.undone()
@@ -224,12 +233,40 @@ class Working:
 
     def write(self, unit: Unit) -> tuple[Version, ...]:
         """As Store.commit, up to the COMMIT."""
+        self._defined(unit.defined)
         standing = self._unchanged(unit)
         self._found(unit)
         versions = self._written(unit, standing)
         self._alive(unit)
         self._unreferenced(unit)
         return versions
+
+    def rehearse(self, unit: Unit) -> NoReturn:
+        """As Store.rehearse. Raises Rehearsed where `write` would return."""
+        self.write(unit)
+        raise Rehearsed
+
+    def _defined(self, newest: int | None) -> None:
+        """Rows are made by the definitions in force, in whichever process; see Unit.defined."""
+        if newest is None:
+            return
+        if self._definition is None:
+            self._pending.flush()
+            self._definition = self.connection.execute(sqlite_build.NEWEST).fetchall()[0][0]
+        if self._definition != newest:
+            raise Conflict("stale")
+
+    def build(self, step: sqlite_build.Step) -> None:
+        """Adds a step's rows; those that are there already stay as they are."""
+        self._pending.flush()
+        self._save()
+        for vid, indexed in step.rows:
+            self._pending.add(index_rows(self.names, vid, indexed, self._sign(vid)))
+        sqlite_build.note(self.connection, step)
+
+    def _sign(self, vid: int) -> int:
+        ((ended,),) = self.connection.execute("SELECT ended FROM version WHERE vid = ?", (vid,)).fetchall()
+        return 1 if ended is None else -1
 
     def _unchanged(self, unit: Unit) -> dict[Ref, Standing]:
         """The rows of those that have one."""
@@ -287,6 +324,8 @@ class Working:
 
     def _version(self, write: Write, vid: int, stood: Standing | None) -> Version:
         rid = self._newest(write, vid, stood)
+        if write.resource_type == "SearchParameter":
+            self._definition = None
         kind, deleted = self.names.name(write.resource_type), write.body is None
         row = (vid, rid, kind, write.version_id, self._instant, deleted, write.method)
         self._pending.add([("version", [row])])
@@ -341,15 +380,15 @@ class Working:
         if referrers:
             raise Conflict("referenced", list(referrers)[:_REFERRERS])
 
-    def reindex(self, replacements: Sequence[tuple[int, Indexed]]) -> None:
+    def reindex(self, replacements: Sequence[tuple[int, Indexed]], defined: int | None) -> None:
         """Other index rows for those versions, among the present or the past as each now is."""
+        self._defined(defined)
         self._pending.flush()
         self._save()
         for vid, indexed in replacements:
             for kind in KINDS:
                 self.connection.execute(f"DELETE FROM {kind} WHERE vid = ?", (vid,))
-            ((ended,),) = self.connection.execute("SELECT ended FROM version WHERE vid = ?", (vid,)).fetchall()
-            self._pending.add(index_rows(self.names, vid, indexed, 1 if ended is None else -1))
+            self._pending.add(index_rows(self.names, vid, indexed, self._sign(vid)))
 
 
 def _standing(row: Sequence[Any]) -> Standing:

@@ -110,6 +110,7 @@ class Unit:
     (at most two are looked for: none, one, or "several").
     `alive`: resources that must exist and not be deleted once the unit is written (referential integrity).
     `unreferenced`: resources that no current resource may point to once the unit is written (deletes).
+    `defined`: Indexing.newest by which the index rows were made, and which must still be the newest; None: any.
     """
 
     writes: tuple[Write, ...]
@@ -117,6 +118,7 @@ class Unit:
     found: tuple[tuple[Query, frozenset[str]], ...] = ()
     alive: frozenset[Ref] = frozenset()
     unreferenced: frozenset[Ref] = frozenset()
+    defined: int | None = None
 
 
 class Conflict(Exception):
@@ -150,6 +152,16 @@ class Page:
     versions: tuple[Version, ...]
     next: Cursor | None = None
     total: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Indexing:
+    """How far the index is, now and not at a past moment. `newest`: the ordinal of the newest version of any
+    SearchParameter, 0 for none. `shares`: for each build that was begun, by the ordinal of the version that defines it,
+    the part of the versions that have their rows, 1.0 only when all have."""
+
+    newest: int
+    shares: Mapping[int, float]
 
 
 class Snapshot(Protocol):
@@ -195,6 +207,10 @@ class Snapshot(Protocol):
         order of their finding; iterating ones to their end. At most `limit`; the flag says that it was reached."""
         ...
 
+    async def indexing(self) -> Indexing:
+        """The state of the index that this snapshot's searches read."""
+        ...
+
     async def explain(self, query: Query) -> list[str]:
         """How the search would be served: a line per criterion, and the engine's own plan."""
         ...
@@ -229,9 +245,28 @@ class Store(Protocol):
         come in the order of unit.writes. Raises Conflict, and then nothing of it is written."""
         ...
 
-    async def reindex(self, index: Callable[[dict[str, Any]], Indexed], *, progress: Callable[[int], None]) -> int:
+    async def rehearse(self, unit: Unit) -> None:
+        """Everything that `commit` does but the keeping: Conflict as it would raise it, and no trace of the unit,
+        not even a sequence number."""
+        ...
+
+    async def build(self, generation: int, types: frozenset[str], index: Callable[[dict[str, Any]], Indexed]) -> None:
+        """Adds the rows of `index` to every version of these types written up to the unit of the version
+        `generation` (an ordinal), past ones included, in chunks beside readers and writers; later ones have theirs
+        from their own commit, by Unit.defined. What was done is remembered: a build that broke off goes on where it
+        was, and several processes may build the same."""
+        ...
+
+    async def reindex(
+        self,
+        index: Callable[[dict[str, Any]], Indexed],
+        *,
+        progress: Callable[[int], None],
+        defined: int | None = None,
+    ) -> int:
         """Replaces the index rows of every version, past ones included, by those of `index`, in chunks and
-        beside readers and writers of any process. Returns the number of versions."""
+        beside readers and writers of any process. Returns the number of versions. Conflict("stale") when `defined`
+        is no longer the newest SearchParameter version: begin again with the new definitions."""
         ...
 
     async def check(self, index: Callable[[dict[str, Any]], Indexed]) -> tuple[dict[str, int], list[str]]:

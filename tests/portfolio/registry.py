@@ -70,8 +70,14 @@ def of_mode(page: Resource, mode: str) -> list[Resource]:
     return [entry["resource"] for entry in page.get("entry", []) if entry["search"]["mode"] == mode]
 
 
-def settings_in(folder: Path) -> Settings:
-    return read_settings(store=f"sqlite:///{folder}/portfolio.db", keys=folder / "keys", base_url=BASE, _env_file=None)
+def settings_in(folder: Path, profiles: str = "enforce") -> Settings:
+    return read_settings(
+        store=f"sqlite:///{folder}/portfolio.db",
+        keys=folder / "keys",
+        base_url=BASE,
+        profiles=profiles,
+        _env_file=None,
+    )
 
 
 def loaded(folder: Path, *paths: Path, round: str | None = None) -> list[Loaded]:
@@ -92,7 +98,8 @@ def loaded(folder: Path, *paths: Path, round: str | None = None) -> list[Loaded]
 
 @contextmanager
 def registry_in(folder: Path) -> Iterator[Registry]:
-    settings = settings_in(folder)
+    # What tests add is about search: it is bare, and no profile of ours would take it.
+    settings = settings_in(folder, "off")
     app = create_app(settings, store_of(settings))
     token = Tokens.of(settings.keys, settings.base).issue("secretariat", "", timedelta(hours=1))
     client = httpx.AsyncClient(

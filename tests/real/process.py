@@ -41,6 +41,8 @@ class Installation:
             "STORE": f"sqlite:///{folder}/portfolio.db",
             "KEYS": str(folder / "keys"),
             "PORT": str(self.port),
+            # Most of what is sent here is bare; what is of the portfolio says PROFILES="enforce".
+            "PROFILES": "off",
             **options,
         }
 
@@ -51,7 +53,11 @@ class Installation:
     @property
     def settings(self) -> Settings:
         return read_settings(
-            store=self.options["STORE"], keys=Path(self.options["KEYS"]), port=self.port, _env_file=None
+            store=self.options["STORE"],
+            keys=Path(self.options["KEYS"]),
+            port=self.port,
+            profiles=self.options["PROFILES"],
+            _env_file=None,
         )
 
     @property

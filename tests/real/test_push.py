@@ -22,7 +22,7 @@ DELIVERIES = f"Task?code=leveranse&based-on:PlanDefinition.identifier={C}/sid/ti
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """What scripts/demo starts: the portfolio of 2021, and the round that asks EPJ-løftet for its report."""
-    installation = Installation(tmp_path_factory.mktemp("demo"))
+    installation = Installation(tmp_path_factory.mktemp("demo"), PROFILES="enforce")
     status, output = installation.invoke("load", "--quiet", str(REPORT), str(REPORT.parent / "round-2023-09.json"))
     assert status == 0, output
     with installation.serving():

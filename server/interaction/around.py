@@ -1,0 +1,96 @@
+"""What stands around a resource once the request is done: for rules that look beyond the resource itself.
+
+Reads the unit's own writes first, the snapshot else. What a rule relies upon is made a condition of the commit
+(Unit.unchanged and Unit.found), so that no rule is checked at one time and broken at another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from server.interaction.engine import Engine, Reading
+from server.resource import Resource, decode
+from server.search.match import matches
+from server.search.query import Query
+from server.search.urls import query_of
+from server.store.store import Ref, Snapshot, Version, Write
+
+_MOST = 500
+
+
+class Planned(Protocol):
+    """One resource of the unit, as far as it is decided."""
+
+    @property
+    def ref(self) -> Ref: ...
+    @property
+    def after(self) -> Resource | None: ...
+    @property
+    def write(self) -> Write | None: ...
+
+
+@dataclass
+class Around:
+    """The neighbourhood of one attempt. `unchanged` and `found` are those of its Unit."""
+
+    engine: Engine
+    snapshot: Snapshot | Reading
+    planned: Sequence[Planned]
+    unchanged: dict[Ref, int]
+    found: list[tuple[Query, frozenset[str]]]
+    _stored: dict[str, tuple[Version, ...]] = field(default_factory=dict)
+
+    async def look(self, reference: str) -> Resource | None:
+        """What a local reference points to ("Task/7"), relied upon to stay as it is; None for nothing."""
+        kind, _, id = reference.partition("/")
+        if kind not in self.engine.resource_types or not id or "/" in id:
+            return None
+        for planned in self.planned:
+            if planned.ref == (kind, id) and planned.write is not None:
+                return planned.after
+        version = await self.snapshot.read(kind, id)
+        self.unchanged.setdefault((kind, id), version.version_id if version else 0)
+        return decode(version.body) if version is not None and version.body is not None else None
+
+    async def find(
+        self, resource_type: str, pairs: Iterable[tuple[str, str]], *, firm: bool = False
+    ) -> dict[str, Resource]:
+        """The resources that a search finds, by reference; at most 500 of those stored. `firm`: they are relied
+        upon to stay the same ones."""
+        query, versions = await self._search(resource_type, query_of(pairs), 2 if firm else _MOST)
+        if firm:
+            self.found.append((query, frozenset(version.id for version in versions)))
+        rewritten = {planned.ref for planned in self.planned if planned.write is not None}
+        result = {
+            f"{resource_type}/{version.id}": decode(version.body)
+            for version in versions
+            if version.body is not None and (resource_type, version.id) not in rewritten
+        }
+        for planned in self.planned:
+            write, after = planned.write, planned.after
+            if write is None or after is None or write.resource_type != resource_type:
+                continue
+            if all(matches(criterion, resource_type, write.id, write.indexed) for criterion in query.criteria):
+                result[f"{resource_type}/{write.id}"] = after
+        return result
+
+    async def _search(self, resource_type: str, condition: str, count: int) -> tuple[Query, tuple[Version, ...]]:
+        conditioned = self.engine.parser.condition(resource_type, condition, place="")
+        query = Query(resource_type, conditioned.criteria, count=count)
+        asked = f"{resource_type}?{condition}#{count}"
+        if asked not in self._stored:
+            self._stored[asked] = (await self.snapshot.search(query)).versions
+        return query, self._stored[asked]
+
+    async def since(self, reference: str, status: str) -> int | None:
+        """The sequence since which the stored resource has had this status without a break; None when it has not."""
+        kind, _, id = reference.partition("/")
+        page = await self.snapshot.history(kind, id, count=_MOST)
+        sequence = None
+        for version in page.versions:
+            if version.body is None or decode(version.body).get("status") != status:
+                break
+            sequence = version.sequence
+        return sequence
