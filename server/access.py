@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from server.outcome import FhirError
-from server.resource import Resource, decode
+from server.resource import Resource, restored
 from server.search.query import Clause, Criterion, Token
 from server.store.store import Version
 
@@ -51,7 +51,7 @@ class Access:
         """Whether this caller may see this version."""
         if caller.role == "secretariat" or version.body is None or _LABEL not in version.body:
             return True
-        labels = decode(version.body).get("meta", {}).get("security", [])
+        labels = restored(version.body).get("meta", {}).get("security", [])
         return not any(label.get("system") == CONFIDENTIALITY and label.get("code") == "R" for label in labels)
 
     def readable(self, caller: Caller, versions: tuple[Version, ...]) -> tuple[Version, ...]:

@@ -80,6 +80,8 @@ def _dependency(status: str, name: str) -> dict[str, Any]:
     return {
         "meta": {"profile": [f"{C}/StructureDefinition/nep-dependency"]},
         "businessStatus": _coded("nep-dependency-status", "oppfylt" if status == "completed" else "gronn"),
+        # What is ready in a delivery has been asked for in a dependency.
+        "status": "requested" if status == "ready" else status,
         "intent": "proposal",
         "code": {**_coded("nep-task-type", "avhengighet"), "text": name},
         "input": [_input("kritikalitet", "nep-criticality", "hoy")],

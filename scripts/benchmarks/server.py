@@ -71,7 +71,7 @@ class Ceilings(Fhir):
     """What the registry could at best do, each through the same server, application and Response."""
 
     def __init__(self, engine: Any, caller_of: Any, body_limit: int, path: str) -> None:
-        super().__init__(engine, caller_of, body_limit, dict)
+        super().__init__(engine, caller_of, body_limit, dict, {})
         self.path = path
         self.kept: dict[str, Any] = {}
 

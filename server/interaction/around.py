@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from server.interaction.engine import Engine, Reading
-from server.resource import Resource, decode
+from server.resource import Resource, restored
 from server.search.match import matches
 from server.search.query import Query
 from server.search.urls import query_of
@@ -52,7 +52,7 @@ class Around:
                 return planned.after
         version = await self.snapshot.read(kind, id)
         self.unchanged.setdefault((kind, id), version.version_id if version else 0)
-        return decode(version.body) if version is not None and version.body is not None else None
+        return restored(version.body) if version is not None and version.body is not None else None
 
     async def find(
         self, resource_type: str, pairs: Iterable[tuple[str, str]], *, firm: bool = False
@@ -64,7 +64,7 @@ class Around:
             self.found.append((query, frozenset(version.id for version in versions)))
         rewritten = {planned.ref for planned in self.planned if planned.write is not None}
         result = {
-            f"{resource_type}/{version.id}": decode(version.body)
+            f"{resource_type}/{version.id}": restored(version.body)
             for version in versions
             if version.body is not None and (resource_type, version.id) not in rewritten
         }
@@ -90,7 +90,7 @@ class Around:
         page = await self.snapshot.history(kind, id, count=_MOST)
         sequence = None
         for version in page.versions:
-            if version.body is None or decode(version.body).get("status") != status:
+            if version.body is None or restored(version.body).get("status") != status:
                 break
             sequence = version.sequence
         return sequence
