@@ -31,7 +31,7 @@ CallerOf = Callable[[str | None], Caller]
 
 
 class Json(Response):
-    """FHIR's JSON. Its headers are put together here, for Starlette's own way costs a tenth of a read."""
+    """FHIR's JSON. Its headers are put together here, for Starlette's own way shows in the profile of a read."""
 
     def __init__(self, content: bytes, status: int, tags: Mapping[str, str] | None) -> None:
         self.status_code = status
