@@ -14,13 +14,13 @@ import typer
 import uvicorn
 
 from server.app import create_app, engine_of, store_of
+from server.auth.tokens import Tokens, duration
 from server.definitions.snapshots import DefinitionError
 from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
 from server.load import Loaded, load, publish
 from server.settings import Settings, WrongSetting, read_settings
 from server.store.store import Conflict, Unavailable
-from server.tokens import Tokens, duration
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
 T = TypeVar("T")

@@ -30,11 +30,15 @@ _OWN_KINDS = frozenset({"leveranse", "avhengighet", "nytteforutsetning", "nomina
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who asks. `organization` is the value of an identifier (organisation number or slug) for reporters."""
+    """Who asks. `organization` is the value of an identifier (organisation number or slug) for reporters; `client`
+    the client's id, `supplier` the number of a vendor that acts for the organisation, `address` where from."""
 
     role: Role
     organization: str = ""
     name: str = ""
+    client: str = ""
+    supplier: str = ""
+    address: str = ""
 
 
 ANONYMOUS = Caller("anonymous")

@@ -19,7 +19,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server import headers, health
-from server.access import SECRETARIAT, Access, Caller
+from server.access import Access
+from server.auth.callers import caller_of
 from server.definitions.capabilities import capabilities
 from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
@@ -43,7 +44,6 @@ from server.search.values import Indexer
 from server.settings import Settings
 from server.store.sqlite import SqliteStore
 from server.store.store import Store, Unavailable
-from server.tokens import Tokens
 
 PROFILES = Path(__file__).parent.parent / "profiles"
 
@@ -97,13 +97,6 @@ def store_of(settings: Settings) -> Store:
     return SqliteStore(settings.sqlite_path)
 
 
-def caller_of(settings: Settings) -> Callable[[str | None], Caller]:
-    """How an Authorization header is read under PORTFOLIO_AUTH."""
-    if settings.auth == "off":
-        return lambda authorization: SECRETARIAT
-    return Tokens.of(settings.keys, settings.base).caller
-
-
 def create_app(settings: Settings, store: Store) -> FastAPI:
     """The whole application; opens and closes the store with its own life."""
     engine = engine_of(settings, store)
@@ -135,11 +128,10 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
             secured=settings.auth != "off",
         )
 
-    fhir = Fhir(
-        engine, caller_of(settings), settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS
-    )
+    callers = caller_of(settings)
+    fhir = Fhir(engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS)
     app.router.routes.extend([*fhir.routes(), *health.routes(store)])
-    app.router.routes.extend(pages.routes(engine, caller_of(settings)))
+    app.router.routes.extend(pages.routes(engine, callers))
     metrics = Metrics()
     app.router.routes.extend(metrics.routes())
     app.add_exception_handler(FhirError, _refused)

@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from server import headers
 from server.access import Caller
+from server.auth.callers import CallerOf
 from server.bundle import history_bundle, response_bundle, searchset
 from server.interaction import create, delete, dry_run, read, transaction, update
 from server.interaction import history as history_interaction
@@ -27,7 +28,6 @@ _PATCH = "application/json-patch+json"
 _SHOWN = ("_format", "_pretty")
 _METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 Endpoint = Callable[[Request], Awaitable[Response]]
-CallerOf = Callable[[str | None], Caller]
 
 
 class Json(Response):
@@ -45,7 +45,7 @@ class Json(Response):
 
 
 class Fhir:
-    """The FHIR endpoints over one engine. `caller_of` reads an Authorization header."""
+    """The FHIR endpoints over one engine. `caller_of` tells who asks."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Fhir:
             return await self.history(request)
         if request.path_params["id"].startswith("$"):
             return await self.operation(request)
-        caller = self._caller(request)
+        caller = await self._caller(request)
         kind, id = request.path_params["type"], request.path_params["id"]
         as_of = request.query_params.get("_asOf") if b"_asOf=" in request.scope["query_string"] else None
         version = await read.read(self.engine, caller, kind, id, as_of)
@@ -104,7 +104,8 @@ class Fhir:
         """GET [type]/[id]/_history/[vid]."""
         path = request.path_params
         return self._version(
-            request, await read.vread(self.engine, self._caller(request), path["type"], path["id"], path["version"])
+            request,
+            await read.vread(self.engine, await self._caller(request), path["type"], path["id"], path["version"]),
         )
 
     async def history(self, request: Request) -> Response:
@@ -113,7 +114,7 @@ class Fhir:
         id = path.get("id")
         story = await history_interaction.history(
             self.engine,
-            self._caller(request),
+            await self._caller(request),
             path.get("type"),
             None if id == "_history" else id,
             pairs_of(headers.query(request.scope)),
@@ -136,7 +137,7 @@ class Fhir:
         """POST [type]; POST $name of the system."""
         if request.path_params["type"].startswith("$"):
             return await self.operation(request)
-        caller = self._writer(request)
+        caller = await self._writer(request)
         if any(name not in _SHOWN for name, _ in pairs_of(headers.query(request.scope))):
             # Some clients send the condition of a conditional create here; ignored, it would make a duplicate.
             raise FhirError("not-supported", "A create has its condition in the header If-None-Exist, not in the URL.")
@@ -162,7 +163,7 @@ class Fhir:
 
     async def update(self, request: Request) -> Response:
         """PUT [type]/[id], PUT [type]?condition."""
-        caller = self._writer(request)
+        caller = await self._writer(request)
         resource = await self._resource(request)
         written = await update.update(
             self.engine,
@@ -178,7 +179,7 @@ class Fhir:
 
     async def patch(self, request: Request) -> Response:
         """PATCH with a JSON Patch."""
-        caller = self._writer(request)
+        caller = await self._writer(request)
         headers.takes_json(headers.sent(request.scope, b"content-type"), also=(_PATCH,))
         if not (headers.sent(request.scope, b"content-type") or "").startswith(_PATCH):
             raise FhirError("not-supported", f"A PATCH is sent as {_PATCH}.", status=415)
@@ -197,7 +198,7 @@ class Fhir:
         """DELETE [type]/[id], DELETE [type]?condition."""
         written = await delete.delete(
             self.engine,
-            self._writer(request),
+            await self._writer(request),
             request.path_params["type"],
             id=request.path_params.get("id"),
             condition=self._condition(request),
@@ -208,7 +209,7 @@ class Fhir:
 
     async def bundle(self, request: Request) -> Response:
         """POST of a transaction or batch Bundle to the base."""
-        caller = self._caller(request)
+        caller = await self._caller(request)
         sent = await self._resource(request)
         kind = sent.get("type")
         if sent.get("resourceType") != "Bundle" or kind not in ("transaction", "batch"):
@@ -236,7 +237,7 @@ class Fhir:
         found = self._operation(level, name, kind)
         if found.affects_state and request.method != "POST":
             raise FhirError("not-supported", f"{name} is called by POST.", status=405, headers={"Allow": "POST"})
-        caller, body = self._caller(request), None
+        caller, body = await self._caller(request), None
         if request.method == "POST" and (raw := await self._body(request)):
             headers.takes_json(headers.sent(request.scope, b"content-type"))
             body = decode(raw)
@@ -259,7 +260,7 @@ class Fhir:
         return found
 
     async def _search(self, request: Request, pairs: list[tuple[str, str]]) -> Response:
-        caller = self._caller(request)
+        caller = await self._caller(request)
         kind = request.path_params["type"]
         if ("__explain", "true") in pairs:
             lines = await search_interaction.explain(self.engine, caller, kind, pairs)
@@ -268,16 +269,16 @@ class Fhir:
         found = await search_interaction.search(self.engine, caller, kind, pairs, strict=strict)
         return self._json(request, searchset(found, self.engine.base))
 
-    def _writer(self, request: Request) -> Caller:
+    async def _writer(self, request: Request) -> Caller:
         """The caller of a single write, which is never tried out: a client that asks for it must not be fooled."""
         if headers.dry_run(headers.sent(request.scope, b"x-dry-run")):
             text = "X-Dry-Run: send det som en Bundle / send it as a transaction or batch; a single write has none."
             raise FhirError("not-supported", text)
-        return self._caller(request)
+        return await self._caller(request)
 
-    def _caller(self, request: Request) -> Caller:
+    async def _caller(self, request: Request) -> Caller:
         headers.accepts_json(headers.sent(request.scope, b"accept"), _format_of(request))
-        return self.caller_of(headers.sent(request.scope, b"authorization"))
+        return await self.caller_of(request)
 
     async def _resource(self, request: Request) -> Resource:
         headers.takes_json(headers.sent(request.scope, b"content-type"))

@@ -12,10 +12,10 @@ import pytest
 from fastapi import FastAPI
 
 from server.app import PROFILES, create_app, store_of
+from server.auth.tokens import Tokens
 from server.definitions.conformance import Conformance
 from server.definitions.registry import CANONICAL, Registry
 from server.settings import Settings, read_settings
-from server.tokens import Tokens
 
 BASE = "http://registry.example/fhir"
 

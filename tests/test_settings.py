@@ -8,8 +8,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from server.auth.tokens import Tokens
 from server.settings import WrongSetting, read_settings
-from server.tokens import Tokens
 
 
 @pytest.fixture(autouse=True)

@@ -19,11 +19,11 @@ from scripts.benchmarks.client import Measured, get, measure, post
 from scripts.benchmarks.process import Server, profiled
 from server.access import SECRETARIAT
 from server.app import engine_of, store_of
+from server.auth.tokens import Tokens
 from server.interaction.write import Intent, write
 from server.load import load
 from server.search.dates import interval
 from server.settings import Settings, read_settings
-from server.tokens import Tokens
 
 SECONDS = 4.0
 INITIATIVES = 200

@@ -22,7 +22,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server import headers
-from server.app import caller_of, create_app, store_of
+from server.app import create_app, store_of
+from server.auth.callers import caller_of
 from server.outcome import invalid
 from server.resource import decode
 from server.routes import Fhir
@@ -95,7 +96,7 @@ class Ceilings(Fhir):
 
     async def validate_only(self, request: Request) -> Response:
         """A create as far as its validation."""
-        self._caller(request)
+        await self._caller(request)
         headers.takes_json(request.headers.get("content-type"))
         resource = decode(await self._body(request))
         issues = self.engine.issues(resource, request.path_params["type"])

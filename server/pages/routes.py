@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from server import headers as fhir_headers
 from server.access import Caller
+from server.auth.callers import CallerOf
 from server.interaction.engine import Engine
 from server.interaction.search import unavailable
 from server.outcome import FhirError
@@ -29,8 +30,6 @@ from server.pages.render import FOLDER, Renderer
 from server.pages.standpoint import Place, first_search, place
 from server.store.store import Unavailable
 
-CallerOf = Callable[[str | None], Caller]
-
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
@@ -44,7 +43,7 @@ _MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
 
 
 def routes(engine: Engine, caller_of: CallerOf) -> list[BaseRoute]:
-    """`/`, `/tiltak/{number}` and `/static/{name}`. `caller_of` reads an Authorization header."""
+    """`/`, `/tiltak/{number}` and `/static/{name}`. `caller_of` tells who asks."""
     root = urlsplit(engine.base).path.rstrip("/").removesuffix("fhir").rstrip("/")
     codes = Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem"))
     pages = Pages(House(engine, codes, root), caller_of, Renderer.of(engine.parser.zone))
@@ -116,7 +115,7 @@ class Pages:
     async def _answer(
         self, request: Request, asked: Asked, build: Callable[[Place, Asked], Awaitable[tuple[str, Any]]]
     ) -> Response:
-        caller = self.caller_of(request.headers.get("authorization"))
+        caller = await self.caller_of(request)
         found = await first_search(self.house, caller, asked)
         tags = {
             **_GUARDS,

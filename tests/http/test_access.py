@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from server.access import CONFIDENTIALITY, CONTACT_REFERENCE
-from server.tokens import Tokens
+from server.auth.tokens import Tokens
 from tests.http.build import FHIR, bundle, entry, names, organization, plan, task
 
 ENH = "urn:oid:2.16.578.1.12.4.1.4.101"

@@ -12,9 +12,9 @@ import httpx
 import pytest
 
 from server.app import create_app, engine_of, store_of
+from server.auth.tokens import Tokens
 from server.load import load
 from server.settings import Settings, read_settings
-from server.tokens import Tokens
 from tests.pages.html import Node, parse
 
 DATA = Path(__file__).parents[2] / "mappings" / "data"

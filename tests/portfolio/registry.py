@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 
 from server.app import create_app, engine_of, store_of
+from server.auth.tokens import Tokens
 from server.load import Loaded, load
 from server.settings import Settings, read_settings
-from server.tokens import Tokens
 from tests.conftest import BASE
 from tests.http.build import FHIR, link
 

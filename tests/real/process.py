@@ -16,8 +16,8 @@ import httpx
 from typer.testing import CliRunner
 
 from server.__main__ import cli
+from server.auth.tokens import Tokens
 from server.settings import Settings, read_settings
-from server.tokens import Tokens
 
 PROJECT = Path(__file__).parents[2]
 PATIENCE = 30.0
