@@ -73,9 +73,7 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
     zone = ZoneInfo(settings.timezone)
     clock = now or (lambda: datetime.now(UTC))
     access = Access(settings.canonical)
-    terminology = Terminology(
-        [one for kind in ("CodeSystem", "ValueSet") for one in registry.of_type(kind)], registry.schema.codes
-    )
+    terminology = Terminology.of(registry)
     parser = Parser(parameters, RESOURCE_TYPES, zone, settings.base, terminology.subsumes, clock, terminology.members)
     return Engine(
         store=store,

@@ -75,6 +75,33 @@ def test_what_cannot_be_listed_is_an_error_and_never_an_empty_list():
     own = value_set("http://v.example/own", {"valueSet": ["http://v.example/own"]})
     with pytest.raises(FhirError, match="itself"):
         Terminology([own]).expand(own)
+    part = {**SYSTEM, "content": "fragment"}
+    with pytest.raises(FhirError, match="not known here in full"):
+        Terminology([part]).expand(value_set("http://v.example", {"system": X}))
+    with pytest.raises(FhirError, match="says nothing of its codes"):
+        Terminology([]).expand({"resourceType": "ValueSet", "url": "http://v.example", "status": "active"})
+
+
+def test_a_binding_lists_what_an_expansion_lists_and_leaves_what_cannot_be_listed_unjudged():
+    whole, unknown = value_set("http://v.example/1", {"system": X}), value_set("http://v.example/2", {"system": "x:y"})
+    terminology = Terminology([SYSTEM, whole, unknown])
+    listed = terminology.listed(whole["url"])
+    assert listed is not None
+    assert [(X, code) for code in listed.codes] == terminology.members(whole["url"])
+    assert listed.has({"system": X, "code": "a21"})
+    assert not listed.has({"system": "x:y", "code": "a21"})
+    assert terminology.listed(unknown["url"]) is None
+    with pytest.raises(FhirError, match="not known"):
+        terminology.listed("http://v.example/3")
+
+
+def test_a_value_set_that_many_include_is_expanded_once():
+    """Thirty layers that each include the one below twice would else be expanded a thousand million times."""
+    layers = [value_set("http://v.example/0", {"system": X})]
+    for number in range(1, 31):
+        below = {"valueSet": [f"http://v.example/{number - 1}"]}
+        layers.append(value_set(f"http://v.example/{number}", below, below))
+    assert len(Terminology([SYSTEM, *layers]).members("http://v.example/30")) == 5
 
 
 async def call(client, path, **parameters):

@@ -9,11 +9,11 @@ from typing import Any
 from server.definitions import profile_faults as faults
 from server.definitions.elements import Check, Json
 from server.definitions.faults import Issues, Place, path
-from server.definitions.membership import Members
 from server.definitions.patterns import Test
 from server.definitions.profile_faults import Source
 from server.definitions.slices import Slicer
 from server.definitions.snapshots import Shape
+from server.definitions.terminology import Members
 
 Run = Callable[[Json, Place, Issues], None]
 """Adds the issues of one element of an object, which it finds by its own key."""

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from server.definitions.faults import Issues, hint
 from server.definitions.faults import shown as quoted
-from server.definitions.membership import Members
 from server.definitions.patterns import shown
 from server.definitions.snapshots import Shape
+from server.definitions.terminology import Members
 from server.outcome import Issue
 
 NAMED = 10

@@ -15,7 +15,6 @@ from server.definitions.elements import Check
 from server.definitions.faults import Issues, Place, path
 from server.definitions.fhirpath import FhirPathError
 from server.definitions.invariants import check_of, of_profile
-from server.definitions.membership import ValueSetError, ValueSets
 from server.definitions.patterns import fixed_test, pattern_test
 from server.definitions.primitives import PRIMITIVES
 from server.definitions.profile_checks import Asked, Run, Slices, together
@@ -24,6 +23,8 @@ from server.definitions.reference import STRUCTURE, reference_faults
 from server.definitions.registry import Registry, Variant
 from server.definitions.slices import SliceError, Slicers
 from server.definitions.snapshots import DefinitionError, Profile, Shape, Snapshots
+from server.definitions.terminology import Terminology
+from server.outcome import FhirError
 
 
 class Profiles:
@@ -32,7 +33,7 @@ class Profiles:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         self._snapshots = Snapshots(registry)
-        self._value_sets = ValueSets(registry)
+        self._terminology = Terminology.of(registry)
         self._checks: dict[str, Check] = {}
 
     def compile_all(self) -> list[Profile]:
@@ -46,7 +47,7 @@ class Profiles:
         """What the profile of this URL asks of a value of its type. DefinitionError."""
         if url not in self._checks:
             profile = self._snapshots.profile(url)
-            self._checks[url] = _Compiler(profile, self, self._registry, self._value_sets).check()
+            self._checks[url] = _Compiler(profile, self, self._registry, self._terminology).check()
         return self._checks[url]
 
     def known(self, canonical: str) -> Profile | None:
@@ -61,19 +62,19 @@ class Profiles:
 class _Compiler:
     """One profile on its way to a check. `_at`: the element in hand, for what is said of faults."""
 
-    def __init__(self, profile: Profile, profiles: Profiles, registry: Registry, value_sets: ValueSets) -> None:
+    def __init__(self, profile: Profile, profiles: Profiles, registry: Registry, terminology: Terminology) -> None:
         self._profile = profile
         self._profiles = profiles
         self._schema = registry.schema
-        self._value_sets = value_sets
-        self._slicers = Slicers(self._schema, value_sets.listed)
+        self._terminology = terminology
+        self._slicers = Slicers(self._schema, terminology.listed)
         self._at = ""
 
     def check(self) -> Check:
         root = self._profile.root
         try:
             return self._value_check(root, root.variants[0]) or checks.nothing
-        except (FhirPathError, SliceError, ValueSetError) as error:
+        except (FhirPathError, SliceError, FhirError) as error:
             raise DefinitionError(self._profile.url, self._at, str(error)) from None
 
     def _source(self, shape: Shape) -> Source:
@@ -102,8 +103,8 @@ class _Compiler:
         if strength not in ("required", "extensible") or (shape.holder and shape.holder.required == url):
             return None
         try:
-            members = self._value_sets.listed(url)
-        except ValueSetError:
+            members = self._terminology.listed(url)
+        except FhirError:
             if strength == "required":
                 raise
             members = None

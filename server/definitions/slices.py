@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.definitions.membership import Members
 from server.definitions.patterns import Test, fixed_test, pattern_test, shown
 from server.definitions.registry import Schema
 from server.definitions.snapshots import Shape, Slicing
+from server.definitions.terminology import Members
 
 Classify = Callable[[Any], int]
 """An item -> the index of its slice, or -1."""

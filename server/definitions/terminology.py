@@ -11,16 +11,35 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from server.definitions.registry import Registry
 from server.outcome import FhirError
 
 Code = tuple[str, str]
 """(system, code)"""
 Definition = Mapping[str, Any]
+TYPES = ("CodeSystem", "ValueSet", "ConceptMap")
+"""What a terminology is made of."""
 Subsumption = Literal["equivalent", "subsumes", "subsumed-by", "not-subsumed"]
 
 _INVERSE = {"wider": "narrower", "narrower": "wider", "subsumes": "specializes", "specializes": "subsumes"}
 _UNRELATED = frozenset({"unmatched", "disjoint"})
-_DEPTH = 20
+
+
+class NotListed(FhirError):
+    """A value set whose codes cannot all be told: it names a code system that is not known here in full."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """A value set as bindings look at it. `pairs`: (system, code); `codes`: the codes of whatever system, in the
+    order of their definition."""
+
+    pairs: frozenset[Code]
+    codes: tuple[str, ...]
+
+    def has(self, coding: Any) -> bool:
+        """Whether a Coding is one of them."""
+        return type(coding) is dict and (coding.get("system"), coding.get("code")) in self.pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +100,16 @@ class Terminology:
         self._codes = codes
         self._by_url: dict[tuple[str, str], Definition] = {}
         self._concepts: dict[str, dict[str, Concept]] = {}
+        self._expanded: dict[str, list[Concept]] = {}
         for resource in resources:
             if resource.get("url"):
                 self._by_url[resource["resourceType"], resource["url"]] = resource
 
     @classmethod
-    def of(cls, code_systems: Iterable[Definition]) -> Terminology:
-        """Of CodeSystem resources alone."""
-        return cls(code_systems)
+    def of(cls, registry: Registry, stored: Iterable[Definition] = ()) -> Terminology:
+        """Of R4 and profiles/, and of what is stored."""
+        shipped = (one for kind in TYPES for one in registry.of_type(kind))
+        return cls([*shipped, *stored], registry.schema.codes)
 
     def get(self, resource_type: str, canonical: str) -> Definition | None:
         """The resource with this URL, or URL|version."""
@@ -143,7 +164,16 @@ class Terminology:
 
     def members(self, url: str) -> list[Code]:
         """The codes of a value set. FhirError not-found for one that is not known, or cannot be listed, here."""
-        return [(concept.system, concept.code) for concept in self.expand(self.value_set(url))]
+        return [(concept.system, concept.code) for concept in self._of_url(url, ())]
+
+    def listed(self, url: str) -> Members | None:
+        """The codes of a value set, to test many against; None for one that cannot be listed. FhirError for one that
+        is not known, or not understood."""
+        try:
+            codes = self.members(url)
+        except NotListed:
+            return None
+        return Members(frozenset(codes), tuple(dict.fromkeys(code for _, code in codes)))
 
     def value_set(self, url: str) -> Definition:
         """The value set with this URL; one of R4's own as far as R4 binds it. FhirError not-found."""
@@ -159,26 +189,39 @@ class Terminology:
             raise FhirError("not-found", f"Ukjent verdisett / The value set {url} is not known here.")
         return found
 
-    def expand(self, value_set: Definition, depth: int = 0) -> list[Concept]:
+    def expand(self, value_set: Definition) -> list[Concept]:
         """Every code once, in the order of the definition. FhirError for one that cannot be listed."""
-        if depth > _DEPTH:
-            raise FhirError("processing", f"The value set {value_set.get('url')} includes itself.")
-        compose = value_set.get("compose")
+        return self._expansion(value_set, ())
+
+    def _of_url(self, url: str, within: tuple[str, ...]) -> list[Concept]:
+        """Expanded once: many may include the same. `within`: the value sets that led here."""
+        if url in within:
+            path = " → ".join(within)
+            raise FhirError("processing", f"Verdisettet går i ring / The value set {url} includes itself, by {path}.")
+        if url not in self._expanded:
+            self._expanded[url] = self._expansion(self.value_set(url), (*within, url))
+        return self._expanded[url]
+
+    def _expansion(self, value_set: Definition, within: tuple[str, ...]) -> list[Concept]:
+        compose, expansion = value_set.get("compose"), value_set.get("expansion")
+        if compose is None and expansion is None:
+            text = f"The value set {value_set.get('url', '')} says nothing of its codes."
+            raise NotListed("not-found", f"Uten innhold / {text}")
         if compose is None:
-            return list(_contained(value_set.get("expansion", {}).get("contains", ())))
-        out = {(one.system, one.code) for part in compose.get("exclude", ()) for one in self._included(part, depth)}
+            return list(_contained((expansion or {}).get("contains", ())))
+        out = {(one.system, one.code) for part in compose.get("exclude", ()) for one in self._included(part, within)}
         kept = {
             (concept.system, concept.code): concept
             for part in compose.get("include", ())
-            for concept in self._included(part, depth)
+            for concept in self._included(part, within)
         }
         return [concept for key, concept in kept.items() if key not in out]
 
-    def _included(self, part: Definition, depth: int) -> list[Concept]:
+    def _included(self, part: Definition, within: tuple[str, ...]) -> list[Concept]:
         """One include or exclude: what its system part and all its value sets have in common."""
         found: list[Concept] | None = self._of_system(part) if "system" in part else None
         for url in part.get("valueSet", ()):
-            others = self.expand(self.value_set(url), depth + 1)
+            others = self._of_url(url, within)
             if found is None:
                 found = others
             else:
@@ -192,7 +235,9 @@ class Terminology:
         if "concept" in part:
             return [_listed(system, row, (known or {}).get(row["code"])) for row in part["concept"]]
         if known is None:
-            raise FhirError("not-found", f"Ukjent kodeverk / The code system {system} is not known here.")
+            raise NotListed("not-found", f"Ukjent kodeverk / The code system {system} is not known here.")
+        if (self.get("CodeSystem", system) or {}).get("content", "complete") != "complete":
+            raise NotListed("not-found", f"Bare delvis kjent / The code system {system} is not known here in full.")
         found = list(known.values())
         for rule in part.get("filter", ()):
             found = [concept for concept in found if self._passes(known, concept, rule)]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from server.access import ANONYMOUS
-from server.definitions.terminology import Terminology
+from server.definitions.terminology import TYPES, Terminology
 from server.interaction.engine import Engine, Reading
 from server.interaction.searchable import caught_up
 from server.resource import Resource, decode
@@ -14,7 +14,6 @@ from server.search.parse import Parser
 from server.search.query import Query
 from server.store.store import Snapshot
 
-TYPES = ("CodeSystem", "ValueSet", "ConceptMap")
 _MODIFIERS = (":in=", ":not-in=", ":above=", ":below=")
 _AT_ONCE = 500
 
@@ -27,8 +26,7 @@ async def terminology_of(engine: Engine, snapshot: Snapshot | Reading) -> Termin
     kept = engine.kept_terminology
     if kept.key != key:
         stored = [resource for kind in TYPES for resource in await _all(engine, snapshot, kind)]
-        shipped = [resource for kind in TYPES for resource in engine.registry.of_type(kind)]
-        kept.key, kept.terminology = key, Terminology([*shipped, *stored], engine.registry.schema.codes)
+        kept.key, kept.terminology = key, Terminology.of(engine.registry, stored)
     return kept.terminology
 
 
