@@ -31,7 +31,7 @@ from server.interaction.operations.check import check
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
 from server.interaction.searchable import build_forever
 from server.metrics import Metrics
-from server.operations import Operation, Operations
+from server.operations import Operation, Operations, of_ours
 from server.outcome import FhirError, Issue, outcome
 from server.pages import routes as pages
 from server.portfolio.complete import Complete
@@ -58,7 +58,7 @@ RESOURCE_TYPES = frozenset(
 )  # fmt: skip
 
 OPERATIONS: Operations = {
-    ("system", "$check"): Operation(check, affects_state=True),
+    ("system", "$check"): Operation(check, of_ours("check"), affects_state=True),
     **TERMINOLOGY_OPERATIONS,
     **validate.OPERATIONS,
 }
@@ -120,8 +120,11 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         return capabilities(
             RESOURCE_TYPES,
             engine.parser.parameters,
+            OPERATIONS,
+            engine.registry,
             base=settings.base,
             canonical=settings.canonical,
+            profiles=settings.profiles,
             started=started,
             secured=settings.auth != "off",
         )

@@ -33,14 +33,30 @@ class Answer:
     status: int = 200
 
 
+def of_r4(code: str) -> str:
+    """Where R4 defines an operation that belongs to one type, such as CodeSystem-lookup."""
+    return f"http://hl7.org/fhir/OperationDefinition/{{type}}-{code}"
+
+
+def of_ours(code: str) -> str:
+    """Where profiles/ defines one of ours."""
+    return f"{{base}}/OperationDefinition/nep-{code}"
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """`run` raises FhirError. `types`: the resource types that have it, empty for all that are served.
+    """`run` raises FhirError. `definition`: its OperationDefinition's canonical, with {base} for the canonical base and
+    {type} for the type it is called on. `types`: the resource types that have it, empty for all that are served.
     `affects_state`: it is answered to POST alone, for a GET must change nothing."""
 
     run: Callable[[Engine, Call], Awaitable[Answer]]
+    definition: str
     types: frozenset[str] = frozenset()
     affects_state: bool = False
+
+    def canonical(self, base: str, resource_type: str = "") -> str:
+        """The OperationDefinition as the CapabilityStatement names it."""
+        return self.definition.format(base=base, type=resource_type)
 
 
 Operations = Mapping[tuple[Level, str], Operation]

@@ -39,7 +39,8 @@ async def validate(engine: Engine, call: Call) -> Answer:
     return _answer([*issues, *engine.conformance.issues(resource, call.resource_type, asked.get("profile", []))])
 
 
-OPERATIONS: Operations = {("type", "$validate"): Operation(validate), ("instance", "$validate"): Operation(validate)}
+_VALIDATE = Operation(validate, "http://hl7.org/fhir/OperationDefinition/Resource-validate")
+OPERATIONS: Operations = {("type", "$validate"): _VALIDATE, ("instance", "$validate"): _VALIDATE}
 
 
 def _issues_of_id(call: Call, resource: Resource) -> list[Issue]:

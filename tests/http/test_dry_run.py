@@ -158,7 +158,7 @@ async def test_the_resource_as_it_would_stand_comes_when_asked_for(client):
 
 async def test_check_answers_the_same_from_a_bundle_or_parameters(client):
     sent = bundle(entry("POST", "Task", task("a")), entry("POST", "Task", task("b", status="finished")))
-    parameters = {"resourceType": "Parameters", "parameter": [{"name": "bundle", "resource": sent}]}
+    parameters = {"resourceType": "Parameters", "parameter": [{"name": "resource", "resource": sent}]}
     for body in (sent, parameters):
         answer = (await client.post("$check", json=body, headers=FHIR)).json()
         assert [said(one)[1] for one in answer["entry"]] == ["created", "refused"]

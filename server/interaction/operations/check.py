@@ -11,7 +11,7 @@ from server.resource import Resource
 
 
 async def check(engine: Engine, call: Call) -> Answer:
-    """Takes a transaction or batch Bundle, or a Parameters that holds one as `bundle`."""
+    """Takes a transaction or batch Bundle, or a Parameters that holds one as `resource`."""
     bundle = _bundle(call.body or {})
     entries = await dry_run(engine, call.caller, bundle)
     return Answer(response_bundle(bundle["type"], entries, engine.base, show=True))
@@ -19,7 +19,7 @@ async def check(engine: Engine, call: Call) -> Answer:
 
 def _bundle(body: Resource) -> Resource:
     if body.get("resourceType") == "Parameters" and isinstance(body.get("parameter"), list):
-        named = [one for one in body["parameter"] if isinstance(one, dict) and one.get("name") == "bundle"]
+        named = [one for one in body["parameter"] if isinstance(one, dict) and one.get("name") == "resource"]
         body = named[0].get("resource", {}) if named else {}
     if (
         not isinstance(body, dict)

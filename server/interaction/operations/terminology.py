@@ -12,7 +12,7 @@ from server.definitions.terminology import Concept, Definition, Match, Terminolo
 from server.interaction.engine import Engine, moment_of
 from server.interaction.operations.parameters import Asked, parameters, row
 from server.interaction.terminology import terminology_of
-from server.operations import Answer, Call, Level, Operation, Operations
+from server.operations import Answer, Call, Level, Operation, Operations, of_r4
 from server.outcome import FhirError, invalid
 from server.resource import Resource, decode
 from server.search.values import fold
@@ -308,13 +308,13 @@ def _match(match: Match) -> Resource | None:
 
 _LEVELS: tuple[Level, Level] = ("type", "instance")
 TERMINOLOGY_OPERATIONS: Operations = {
-    (level, name): Operation(run, frozenset(types))
-    for name, run, types in (
-        ("$lookup", lookup, ("CodeSystem",)),
-        ("$subsumes", subsumes, ("CodeSystem",)),
-        ("$validate-code", validate_code, ("CodeSystem", "ValueSet")),
-        ("$expand", expand, ("ValueSet",)),
-        ("$translate", translate, ("ConceptMap",)),
+    (level, f"${code}"): Operation(run, of_r4(code), frozenset(types))
+    for code, run, types in (
+        ("lookup", lookup, ("CodeSystem",)),
+        ("subsumes", subsumes, ("CodeSystem",)),
+        ("validate-code", validate_code, ("CodeSystem", "ValueSet")),
+        ("expand", expand, ("ValueSet",)),
+        ("translate", translate, ("ConceptMap",)),
     )
     for level in _LEVELS
 }
