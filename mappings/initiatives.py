@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,21 +9,13 @@ from mappings.fhir import CONTACT_REFERENCE, Context, Key, Resource, given, peri
 from mappings.organizations import contact_key
 from mappings.rows import BenefitRow, FinanceRow, InitiativeRow, Report
 from mappings.terminology import Coded
+from server.portfolio.complete import computer_name
 
 _USAGE = "http://terminology.hl7.org/CodeSystem/usage-context-type"
-_LETTERS = str.maketrans({"æ": "ae", "ø": "o", "å": "a", "Æ": "Ae", "Ø": "O", "Å": "A"})
 
 
 def initiative_key(row: InitiativeRow) -> Key:
     return "PlanDefinition", "tiltaksnummer", row.known.tiltaksnummer
-
-
-def computer_name(title: str) -> str:
-    """PlanDefinition.name from the title: «Nasjonalt prosjekt DigiHelse» is NasjonaltProsjektDigiHelse."""
-    plain = unicodedata.normalize("NFKD", title.translate(_LETTERS)).encode("ascii", "ignore").decode()
-    words = re.findall(r"[A-Za-z0-9]+", plain)
-    name = "".join(word[0].upper() + word[1:] for word in words)
-    return (name if name[:1].isalpha() else f"N{name}")[:255]
 
 
 def initiative(context: Context, report: Report, row: InitiativeRow, standing: Resource | None = None) -> Resource:

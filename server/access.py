@@ -133,8 +133,6 @@ class Access:
                 raise _secretariats(
                     "PlanDefinition.status", "Et nytt tiltak er et utkast / A new initiative is a draft"
                 )
-            if self._number(after):
-                raise _secretariats("PlanDefinition.identifier", "Nummeret utstedes / The number is issued")
             return
         for place, fact in (("author", owner_of), ("status", _status), ("identifier", self._number)):
             if fact(after) != fact(before):

@@ -35,6 +35,7 @@ from server.operations import Operation, Operations, of_ours
 from server.outcome import FhirError, Issue, outcome
 from server.pages import routes as pages
 from server.portfolio.complete import Complete
+from server.portfolio.numbers import Numbers
 from server.portfolio.rules import Rules
 from server.resource import Resource, encode
 from server.routes import Fhir
@@ -82,7 +83,7 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
         parser=parser,
         indexer=Indexer(parameters, registry.schema, settings.base, settings.timezone),
         access=access,
-        complete=Complete(settings.canonical, clock),
+        complete=Complete(settings.canonical, clock, Numbers(settings.canonical)),
         rules=Rules(settings.canonical, access, settings.profiles),
         base=settings.base,
         resource_types=RESOURCE_TYPES,

@@ -46,8 +46,8 @@ _MODES: dict[Mode, str] = {
 _MERGED = """\
 En eier eller motpart sender det den rår over: utelatt beholdes, likt godtas, ulikt avvises med 403 og elementets \
 sti; så valideres det hele. Et PUT som ikke endrer noe, gir 200 og den gamle versjonen. / An owner or counterpart \
-sends what it controls: absent is kept, equal is accepted, different is refused with 403 and the element's path; then the \
-whole is validated. A PUT that changes nothing answers 200 with the old version."""
+sends what it controls: absent is kept, equal is accepted, different is refused with 403 and the element's path; then \
+the whole is validated. A PUT that changes nothing answers 200 with the old version."""
 
 _DOCUMENTED = {
     "PlanDefinition": """\

@@ -20,7 +20,7 @@ from server.portfolio.complete import Complete
 from server.portfolio.rules import Rules
 from server.resource import Resource
 from server.search.parse import Parser
-from server.search.query import Query
+from server.search.query import Cursor, Query
 from server.search.values import Indexer
 from server.store.store import Indexing, Moment, Page, Snapshot, Store, Version
 
@@ -101,9 +101,11 @@ class Reading:
         """As Snapshot.search."""
         return await (await self._taken()).search(query)
 
-    async def history(self, resource_type: str | None, id: str | None, *, count: int = 50) -> Page:
+    async def history(
+        self, resource_type: str | None, id: str | None, *, cursor: Cursor | None = None, count: int = 50
+    ) -> Page:
         """As Snapshot.history."""
-        return await (await self._taken()).history(resource_type, id, count=count)
+        return await (await self._taken()).history(resource_type, id, cursor=cursor, count=count)
 
     async def indexing(self) -> Indexing:
         """As Snapshot.indexing."""

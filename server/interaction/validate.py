@@ -60,7 +60,11 @@ async def _completed(engine: Engine, call: Call, resource: Resource, stood: Reso
         version = await engine.store.current(resource_type, id)
         return decode(version.body) if version is not None and version.body is not None else None
 
-    return await engine.complete(resource, stood, call.caller, look)
+    async def number() -> str:
+        async with engine.store.snapshot() as snapshot:
+            return (await engine.complete.numbers.free(snapshot, []))[0]
+
+    return await engine.complete(resource, stood, call.caller, look, number)
 
 
 def _answer(issues: list[Issue]) -> Answer:

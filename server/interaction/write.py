@@ -254,7 +254,7 @@ class Plan:
     async def _all_faults(self, draft: Draft, sent: Resource, form: list[Issue]) -> list[Issue]:
         """Of a resource out of form: what the profiles say too, as far as the server can complete it at all."""
         try:
-            completed = await self.engine.complete(sent, draft.stood, self.caller, self._stands)
+            completed = await self.engine.complete(sent, draft.stood, self.caller, self._stands, self._number)
         except (FhirError, AttributeError, KeyError, TypeError):
             return form
         return self.engine.issues(completed, draft.ref[0])
@@ -268,12 +268,19 @@ class Plan:
         """The resource as the server completes it, once it holds against R4 and its profiles."""
         if draft.sent is None:
             return
-        completed = await self.engine.complete(draft.sent, draft.stood, self.caller, self._look)
+        completed = await self.engine.complete(draft.sent, draft.stood, self.caller, self._look, self._number)
         issues = self.engine.issues(completed, draft.ref[0])
         if any(issue.severity == "error" for issue in issues):
             raise invalid(issues)
         draft.after = completed
         draft.warnings = tuple(issues)
+
+    async def _number(self) -> str:
+        """A tiltaksnummer that nobody has had, and no other of this request is given."""
+        planned = [resource for draft in self.drafts if (resource := draft.after or draft.sent) is not None]
+        number, taken = await self.engine.complete.numbers.free(self.snapshot, planned)
+        self.found.append((taken, frozenset()))
+        return number
 
     async def _allowed(self, draft: Draft) -> None:
         """Whether the caller may, and then the write, unless nothing changes."""

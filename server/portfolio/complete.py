@@ -5,14 +5,20 @@ A Task or PlanDefinition that is not of the portfolio (no nep-task-type, no nep-
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+import unicodedata
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from server.access import Caller, Look
+from server.outcome import FhirError
+from server.portfolio.numbers import Numbers
 from server.resource import Resource, same
 
 ENH = "urn:oid:2.16.578.1.12.4.1.4.101"
+
+_LETTERS = str.maketrans({"æ": "ae", "ø": "o", "å": "a", "Æ": "Ae", "Ø": "O", "Å": "A"})
 
 # Task.status -> Task.businessStatus of a status report whose sender says nothing of it. Section 9.
 _REPORT_STATUS = {
@@ -28,15 +34,41 @@ class Complete:
 
     canonical: str
     now: Callable[[], datetime]
+    numbers: Numbers
 
-    async def __call__(self, sent: Resource, stood: Resource | None, caller: Caller, look: Look) -> Resource:
+    async def __call__(
+        self, sent: Resource, stood: Resource | None, caller: Caller, look: Look, number: Callable[[], Awaitable[str]]
+    ) -> Resource:
         """The resource as it is to be stored: instants, the report's state, organisation numbers beside
-        references. Sent again unchanged, it comes out unchanged."""
+        references, and the initiative's `number` when it is new and has none. Sent again unchanged, it comes out
+        unchanged. FhirError forbidden (403) for a number that is not the sender's to give."""
         if sent["resourceType"] == "Task" and self._task_type(sent):
             return self._dated(await self._task(sent, stood, look), stood, caller, ("authoredOn", "lastModified"))
-        if sent["resourceType"] == "PlanDefinition" and self._of_portfolio(sent):
-            return self._dated(sent, stood, caller, (None, "date"))
+        if sent["resourceType"] == "PlanDefinition":
+            self._check_number(sent, stood, caller)
+            if self._of_portfolio(sent):
+                return self._dated(await self._initiative(sent, stood, number), stood, caller, (None, "date"))
         return sent
+
+    def _check_number(self, sent: Resource, stood: Resource | None, caller: Caller) -> None:
+        if stood is None and caller.role != "secretariat" and self.numbers.of(sent):
+            text = "Tiltaksnummeret utstedes av tjeneren, utelat det / The server issues the number; leave it out."
+            raise FhirError("forbidden", text, expression="PlanDefinition.identifier")
+
+    async def _initiative(
+        self, sent: Resource, stood: Resource | None, number: Callable[[], Awaitable[str]]
+    ) -> Resource:
+        """With its number, which it keeps for good, and what follows from that and from its title and owner."""
+        plan = dict(sent)
+        if not (numbers := self.numbers.of(sent)):
+            numbers = self.numbers.of(stood or {"resourceType": ""}) or [await number()]
+            plan["identifier"] = [self.numbers.identifier(numbers[0]), *sent.get("identifier", [])]
+        plan.setdefault("url", f"{self.canonical}/PlanDefinition/{numbers[0]}")
+        plan.setdefault("name", computer_name(sent.get("title", numbers[0])))
+        owners = [author["name"] for author in sent.get("author", []) if "name" in author]
+        if owners:
+            plan.setdefault("publisher", owners[0])
+        return plan
 
     async def _task(self, sent: Resource, stood: Resource | None, look: Look) -> Resource:
         task = dict(sent)
@@ -86,6 +118,13 @@ class Complete:
             for context in plan.get("useContext", [])
             for coding in context.get("valueCodeableConcept", {}).get("coding", [])
         )
+
+
+def computer_name(title: str) -> str:
+    """PlanDefinition.name from the title, as pdf-0 asks: «Nasjonalt prosjekt DigiHelse» is NasjonaltProsjektDigiHelse."""
+    plain = unicodedata.normalize("NFKD", title.translate(_LETTERS)).encode("ascii", "ignore").decode()
+    name = "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", plain))
+    return (name if name[:1].isalpha() else f"N{name}")[:255]
 
 
 def _is_met(dependency: Resource) -> bool:

@@ -101,7 +101,8 @@ class _Check:
             case "statusrapport":
                 issues += await self._report()
             case _ if self.kind == INITIATIVE:
-                issues += [*_finance_years(self.change.after, self.canonical), *await self._left_open()]
+                issues += _finance_years(self.change.after, self.canonical)
+                issues += [*await self._left_open(), *await self._number_taken()]
             case _ if self.change.after["resourceType"] == "Organization":
                 issues += _numbers(self.change.after)
         return issues
@@ -266,6 +267,23 @@ class _Check:
         severity = "error" if self.change.before is None else "warning"
         text = "Tiltaket er avsluttet / The initiative is retired and takes nothing new."
         return [Issue("business-rule", text, "Task.basedOn", severity)]
+
+    async def _number_taken(self) -> list[Issue]:
+        """A number is one initiative's: asked of one that is new, or is given another."""
+        number, stood = (self._tiltaksnummer(one) for one in (self.change.after, self.change.before or {}))
+        if not number or number == stood:
+            return []
+        asked = [("identifier", f"{self.canonical}/sid/tiltaksnummer|{number}")]
+        others = await self.around.find("PlanDefinition", asked, firm=True)
+        if not [reference for reference in others if reference != self.change.reference]:
+            return []
+        text = f"Nummeret er i bruk / {number} is another initiative's; leave it out, and the server issues one."
+        return [Issue("duplicate", text, "PlanDefinition.identifier")]
+
+    def _tiltaksnummer(self, plan: Resource) -> str:
+        system = f"{self.canonical}/sid/tiltaksnummer"
+        found = (one.get("value", "") for one in plan.get("identifier", []) if one.get("system") == system)
+        return str(next(found, ""))
 
     async def _delivery(self) -> list[Issue]:
         return [*await self._undated(), *await self._namesake()]
