@@ -121,7 +121,7 @@ class Complete:
 
 
 def computer_name(title: str) -> str:
-    """PlanDefinition.name from the title, as pdf-0 asks: «Nasjonalt prosjekt DigiHelse» is NasjonaltProsjektDigiHelse."""
+    """PlanDefinition.name, as pdf-0 asks: «Nasjonalt prosjekt DigiHelse» is NasjonaltProsjektDigiHelse."""
     plain = unicodedata.normalize("NFKD", title.translate(_LETTERS)).encode("ascii", "ignore").decode()
     name = "".join(word[0].upper() + word[1:] for word in re.findall(r"[A-Za-z0-9]+", plain))
     return (name if name[:1].isalpha() else f"N{name}")[:255]

@@ -11,6 +11,7 @@ import ca.uhn.fhir.validation.ValidationOptions;
 import com.google.gson.Gson;
 import com.google.gson.GsonBuilder;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
@@ -144,10 +145,27 @@ public final class Judge {
   }
 
   private List<SingleValidationMessage> messages(Path file) throws IOException {
-    List<SingleValidationMessage> messages =
-        validator.validateWithResult(Files.readString(file), new ValidationOptions()).getMessages();
+    List<SingleValidationMessage> messages = judged(Files.readString(file));
     messages.forEach(message -> print(file, message));
     return messages;
+  }
+
+  /** HAPI fails on some input that it should judge: then there is one message, with the id judge-crashed. */
+  private List<SingleValidationMessage> judged(String text) {
+    PrintStream standardError = System.err;
+    // HAPI prints the stack of what it catches itself; the figures below are to be readable.
+    System.setErr(new PrintStream(OutputStream.nullOutputStream(), false, StandardCharsets.UTF_8));
+    try {
+      return validator.validateWithResult(text, new ValidationOptions()).getMessages();
+    } catch (RuntimeException crash) {
+      SingleValidationMessage message = new SingleValidationMessage();
+      message.setSeverity(ResultSeverityEnum.FATAL);
+      message.setMessageId("judge-crashed");
+      message.setMessage(crash.toString());
+      return List.of(message);
+    } finally {
+      System.setErr(standardError);
+    }
   }
 
   private void print(Path file, SingleValidationMessage message) {
