@@ -297,10 +297,14 @@ def test_an_issue_names_its_rule_and_speaks_both_languages(name: str) -> None:
     ("binding", "found", "severities"),
     [
         ("required", {"text": "a"}, ["error"]),
-        ("extensible", concept("blue"), ["warning"]),
+        ("required", concept("7", "https://actor.example/codes"), ["error"]),
+        ("extensible", concept("7", "https://actor.example/codes"), ["warning"]),
         ("extensible", {"text": "a"}, []),  # the words of one who finds no code for it
-        ("preferred", concept("blue"), []),
-        ("example", concept("blue"), []),
+        ("preferred", concept("7", "https://actor.example/codes"), []),
+        ("example", concept("7", "https://actor.example/codes"), []),
+        ("required", concept("blue"), ["error"]),  # a code that its own system does not have is right nowhere
+        ("extensible", concept("blue"), ["warning", "error"]),
+        ("example", concept("blue"), ["error"]),
     ],
 )
 def test_a_binding_is_as_strong_as_it_says(binding: str, found: Json, severities: list[str]) -> None:
@@ -309,6 +313,28 @@ def test_a_binding_is_as_strong_as_it_says(binding: str, found: Json, severities
     )
     issues = conformance.issues(task(businessStatus=found), "Task")
     assert [issue.severity for issue in issues] == severities
+
+
+def test_a_code_that_its_system_does_not_have_is_named_with_what_comes_near() -> None:
+    [issue] = judge(profile("self")).issues(task(reasonCode=concept("gren")), "Task")
+    assert (issue.code, issue.expression, issue.rule) == (
+        "code-invalid",
+        "Task.reasonCode.coding[0].code",
+        "code-unknown",
+    )
+    assert "green" in issue.text
+    assert judge(profile("self")).issues(task(reasonCode=concept("amber")), "Task") == []
+
+
+def test_a_copy_in_a_bundle_is_held_to_the_profile_it_declares() -> None:
+    conformance = judge(profile("self", element("Task.owner", min=1)))
+    copy = task(meta={"profile": [url("self")]})
+    found = conformance.issues(
+        {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": copy}]}, "Bundle"
+    )
+    assert [(issue.code, issue.expression) for issue in found] == [("required", "Bundle.entry[0].resource.owner")]
+    plain = {"resourceType": "Bundle", "type": "collection", "entry": [{"resource": task()}]}
+    assert conformance.issues(plain, "Bundle") == []
 
 
 def test_texts_say_what_would_be_right() -> None:

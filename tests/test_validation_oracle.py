@@ -60,6 +60,7 @@ STRICTER = {
     ("value", "markdown"): "datatypes.html: as string",
     ("value", "reference"): "references.html: Type/id, and the target types of the element",
     ("code-invalid", "code"): "terminologies.html: a required binding",
+    ("value", "extension-url"): "extensibility.html: the url of an extension is absolute, but within an extension",
     ("invariant", "ext-1"): "extensibility.html: ext-1",
     ("invariant", "per-1"): "datatypes.html: a Period starts before it ends; what cannot be told fails",
     ("invariant", "inv-1"): "task.html: changed after it was authored",

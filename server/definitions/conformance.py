@@ -3,15 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from server.definitions.extensions import Extensions
-from server.definitions.faults import Issues, hint
+from server.definitions.faults import Issues, Place, hint, path, shown
 from server.definitions.profiles import Profiles
 from server.definitions.registry import Registry
 from server.definitions.snapshots import DefinitionError, Profile, Shape
+from server.definitions.terminology import concepts_of
 from server.definitions.validation import Validator
 from server.outcome import Issue
 
@@ -53,6 +54,9 @@ class Conformance:
         self._by_url = {profile.url: profile for profile in profiles}
         self._extensions = Extensions(self._profiles, profiles, registry.schema, canonical)
         own = [one for one in profiles if one.url.startswith(f"{canonical}/") and not one.abstract]
+        self._codes = {
+            one["url"]: frozenset(concepts_of(one)) for one in registry.of_type("CodeSystem") if _is_whole(one)
+        }
         self._choices = {type: _choice([one for one in own if one.type == type]) for type in PROFILED}
 
     def form(self, resource: Any, resource_type: str) -> list[Issue]:
@@ -74,12 +78,35 @@ class Conformance:
 
     def _laid(self, resource: dict[str, Any], resource_type: str, issues: Issues) -> list[Issue]:
         laid = Issues(resource, known_faults=bool(issues))
-        profiles = self._meant(resource, resource_type, laid)
-        for profile in profiles:
+        for profile in self._meant(resource, resource_type, laid):
             self._profiles.check(profile.url)(resource, (None, resource_type, -1, 0), laid)
+        for index, entry in _entries(resource):
+            laid += [one.within(f"Bundle.entry[{index}].resource") for one in self._of_entry(entry, bool(issues))]
         for extension, place in issues.extensions:
             self._extensions.check(extension, place, laid)
+        for coding, place in issues.codings:
+            self._known_code(coding, place, issues, laid)
         return _without_doubles(laid, issues)
+
+    def _of_entry(self, resource: dict[str, Any], known_faults: bool) -> Issues:
+        """Of a copy in a Bundle, by the profiles that it declares: what it had to be when it was copied."""
+        laid, type = Issues(resource, known_faults=known_faults), resource["resourceType"]
+        for profile in self._declared(resource, type, laid):
+            self._profiles.check(profile.url)(resource, (None, type, -1, 0), laid)
+        return laid
+
+    def _known_code(self, coding: dict[str, Any], place: Place, issues: Issues, laid: Issues) -> None:
+        """A code of a code system that is known here in full is one of its codes, whatever the binding; told where
+        no fault was found in the coding or of what it is in. R4 datatypes.html#Coding."""
+        system, code = coding["system"], coding["code"]
+        codes = self._codes.get(system) if type(system) is str else None
+        if codes is not None and type(code) is str and code not in codes:
+            where = f"{path(place)}.code"
+            faults = [one for one in (*issues, *laid) if one.severity == "error" and "." in one.expression]
+            if any(f"{where}.".startswith(f"{one.expression}.") for one in faults):
+                return
+            text = f"Ukjent kode / Unknown code: {system} has no code {shown(code)}{hint(code, codes, laid)}."
+            laid.append(Issue("code-invalid", text, where, rule="code-unknown"))
 
     def _asked(
         self, resource: dict[str, Any], resource_type: str, issues: Issues, canonicals: Iterable[str]
@@ -126,6 +153,19 @@ class Conformance:
         if "|" not in canonical:
             return self._by_url.get(canonical)
         return self._profiles.known(canonical)
+
+
+def _is_whole(code_system: Mapping[str, Any]) -> bool:
+    return code_system.get("content") == "complete" and code_system.get("caseSensitive") is not False
+
+
+def _entries(resource: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The resources within a Bundle, with the index of their entries."""
+    entries = resource.get("entry") if resource.get("resourceType") == "Bundle" else None
+    for index, entry in enumerate(entries if type(entries) is list else ()):
+        inner = entry.get("resource") if type(entry) is dict else None
+        if type(inner) is dict and type(inner.get("resourceType")) is str:
+            yield index, inner
 
 
 def _of_other_type(profile: Profile, resource_type: str, where: str) -> Issue:

@@ -14,22 +14,23 @@ from server.outcome import Issue
 # A plain tuple, because one is made for every object of a resource (30 ns; a NamedTuple costs 200).
 Place: TypeAlias = "tuple[Place | None, str, int, int]"
 
-Extension: TypeAlias = "tuple[dict[str, Any], Place]"
+Met: TypeAlias = "tuple[dict[str, Any], Place]"
 
 
 class Issues(list[Issue]):
     """The issues so far, and what a check must know beside its value: `resource` and `root` are %resource and
-    %rootResource of invariants; `extensions` those met on the way, with their places; `judging`: invariants are
-    evaluated, not the form alone; `known_faults`: the form was judged before, and had faults."""
+    %rootResource of invariants; `extensions` and `codings` those met on the way, with their places; `judging`:
+    invariants are evaluated, not the form alone; `known_faults`: the form was judged before, and had faults."""
 
-    __slots__ = ("_ids", "extensions", "judging", "known_faults", "resource", "root")
+    __slots__ = ("_ids", "codings", "extensions", "judging", "known_faults", "resource", "root")
 
     def __init__(self, resource: Any, *, judging: bool = True, known_faults: bool = False) -> None:
         super().__init__()
         self.resource: dict[str, Any] = resource if type(resource) is dict else {}
         self.root = self.resource
         self._ids: tuple[dict[str, Any], frozenset[str]] | None = None
-        self.extensions: list[Extension] = []
+        self.extensions: list[Met] = []
+        self.codings: list[Met] = []
         self.judging = judging
         self.known_faults = known_faults
 

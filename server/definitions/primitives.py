@@ -43,9 +43,16 @@ def is_string(value: Any) -> bool:
 
 
 def is_uri(value: Any) -> bool:
-    if type(value) is not str:
+    if type(value) is not str or (value[:4] == "urn:" and not _is_urn(value)):
         return False
     return bool(value) and ((value.isprintable() and " " not in value) or _uri(value) is not None)
+
+
+def _is_urn(value: str) -> bool:
+    """Of the two namespaces that R4 has types for, only what those types take; UUIDs in either case (RFC 4122)."""
+    if value.startswith("urn:oid:"):
+        return _oid(value) is not None
+    return not value.startswith("urn:uuid:") or _uuid(value.lower()) is not None
 
 
 def is_code(value: Any) -> bool:

@@ -57,7 +57,7 @@ class Validator:
         return self.judged(resource, expected_type)
 
     def judged(self, resource: Any, expected_type: str | None = None, *, form_only: bool = False) -> Issues:
-        """As `validate`, with the extensions that were met on the way; `form_only` leaves the invariants out."""
+        """As `validate`, with the extensions and codings met on the way; `form_only` leaves the invariants out."""
         issues = Issues(resource, judging=not form_only)
         found = resource.get("resourceType") if type(resource) is dict else None
         if expected_type and found is not None and found != expected_type:
@@ -99,7 +99,7 @@ class Validator:
         rules = self._invariants(definition.constraints, definition.name)
         entries = self._entries(definition)
         needed = [(_keys(element), element) for element in definition.elements.values() if element.min]
-        own_rules = _extension if definition.name == "Extension" else None
+        own_rules = _OWN_RULES.get(definition.name)
 
         def check(value: Any, place: Place, issues: Issues) -> None:
             if type(value) is not dict or not value:
@@ -238,6 +238,24 @@ def _extension(value: Any, place: Place, issues: Issues) -> None:
         found = "both" if has_value else "none"
         text = f"ext-1: enten verdi eller utvidelser / either value[x] or extension, not {found}."
         issues.append(Issue("invariant", text, path(place), rule="ext-1"))
+
+    url = value.get("url")
+    if type(url) is str and ":" not in url and not _is_within_extension(place):
+        text = "Ikke absolutt / Extension.url: the absolute URL of the extension's definition is expected."
+        issues.append(Issue("value", text, f"{path(place)}.url", rule="extension-url"))
+
+
+def _is_within_extension(place: Place) -> bool:
+    """The parts of a complex extension are named within it. R4 extensibility.html#Extension."""
+    return place[0] is not None and place[0][1] in ("extension", "modifierExtension")
+
+
+def _coding(value: Any, place: Place, issues: Issues) -> None:
+    if "system" in value and "code" in value:
+        issues.codings.append((value, place))
+
+
+_OWN_RULES: dict[str, Check] = {"Extension": _extension, "Coding": _coding}
 
 
 def _contained(value: Any, place: Place, issues: Issues) -> None:

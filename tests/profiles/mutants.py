@@ -336,7 +336,7 @@ def verdicts(output: Path) -> dict[str, list[str]]:
         message = json.loads(line)
         name = Path(message["file"]).stem
         if name in found and message["severity"] in ("error", "fatal"):
-            found[name].add(str(message["id"] or "unread").rpartition("#")[2])
+            found[name].add(str(message.get("id", "unread")).rpartition("#")[2])
     return {name: sorted(ids) for name, ids in found.items()}
 
 
