@@ -28,6 +28,7 @@ from server.definitions.terminology import Terminology
 from server.interaction import validate
 from server.interaction.engine import Engine
 from server.interaction.operations.check import check
+from server.interaction.operations.remarks import REMARKS
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
 from server.interaction.searchable import build_forever
 from server.metrics import Metrics
@@ -60,6 +61,7 @@ RESOURCE_TYPES = frozenset(
 
 OPERATIONS: Operations = {
     ("system", "$check"): Operation(check, of_ours("check"), affects_state=True),
+    **REMARKS,
     **TERMINOLOGY_OPERATIONS,
     **validate.OPERATIONS,
 }

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from server.access import Access, Caller, owner_of
+from server.access import SECRETARIAT, Access, Caller, owner_of
 from server.outcome import Issue
 from server.portfolio.complete import ENH
 from server.portfolio.states import (
@@ -75,7 +75,18 @@ class Rules:
         if self.mode == "off":
             return []
         check = _Check(self, change, caller, around, kind_of(change.after, self.canonical))
-        issues = await check.all()
+        return self._weighed(await check.all())
+
+    async def of_standing(self, reference: str, resource: Resource, around: Neighbourhood) -> list[Issue]:
+        """What is to be said of a resource as it stands: the rules between resources, without those of moves."""
+        if self.mode == "off":
+            return []
+        change = Change(reference, resource, resource)
+        return self._weighed(
+            await _Check(self, change, SECRETARIAT, around, kind_of(resource, self.canonical)).between()
+        )
+
+    def _weighed(self, issues: list[Issue]) -> list[Issue]:
         if self.mode == "enforce":
             return issues
         return [issue if issue.code == "forbidden" else replace(issue, severity="warning") for issue in issues]
@@ -92,7 +103,11 @@ class _Check:
     kind: str
 
     async def all(self) -> list[Issue]:
-        issues = await self._state()
+        return [*await self._state(), *await self.between()]
+
+    async def between(self) -> list[Issue]:
+        """The rules between resources."""
+        issues: list[Issue] = []
         match self.kind:
             case "leveranse":
                 issues += [*await self._standing_initiative(), *await self._delivery()]

@@ -97,9 +97,9 @@ def loaded(folder: Path, *paths: Path, round: str | None = None) -> list[Loaded]
 
 
 @contextmanager
-def registry_in(folder: Path) -> Iterator[Registry]:
-    # What tests add is about search: it is bare, and no profile of ours would take it.
-    settings = settings_in(folder, "off")
+def registry_in(folder: Path, profiles: str = "off") -> Iterator[Registry]:
+    """Profiles are off by default: what tests add is about search, it is bare, and no profile of ours would take it."""
+    settings = settings_in(folder, profiles)
     app = create_app(settings, store_of(settings))
     token = Tokens.of(settings.keys, settings.base).issue("secretariat", "", timedelta(hours=1))
     client = httpx.AsyncClient(
