@@ -177,7 +177,7 @@ def _print_counts(counts: Counter[str]) -> None:
 def _stopping() -> Iterator[None]:
     try:
         yield
-    except WrongSetting as error:
+    except (WrongSetting, ValueError) as error:
         _stop(str(error))
 
 

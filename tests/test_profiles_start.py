@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from server.__main__ import _stopping
 from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
 from server.definitions.snapshots import DefinitionError
@@ -128,6 +129,17 @@ def test_the_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DefinitionError) as error:
         Conformance(Registry.load(tmp_path, BASE), BASE)
     assert str(error.value) == f"{file}: {url('self')}, element Task.onwer: Task has no onwer."
+
+
+def test_the_command_says_it_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "StructureDefinition-self.json"
+    for text in (json.dumps(profile("self", element("Task.onwer", min=1))), "{"):
+        file.write_text(text)
+        with pytest.raises(SystemExit) as stopped, _stopping():
+            Conformance(Registry.load(tmp_path, BASE), BASE)
+        assert stopped.value.code == 2
+        [line] = capsys.readouterr().err.splitlines()
+        assert line.startswith(f"{file}: ")
 
 
 @pytest.mark.parametrize(
