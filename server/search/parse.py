@@ -493,6 +493,11 @@ def _split(text: str, separator: str) -> list[str]:
     return [*parts, text[start:]]
 
 
+def escaped(text: str) -> str:
+    """The text as one value of a parameter that stands for itself, whatever is in it."""
+    return re.sub(r"([\\\\,|$])", r"\\\1", text)
+
+
 def _unescaped(text: str) -> str:
     return re.sub(r"\\([\\,|$])", r"\1", text) if "\\" in text else text
 
