@@ -15,7 +15,7 @@ from server.resource import Resource, restored
 from server.search.match import matches
 from server.search.query import Query
 from server.search.urls import query_of
-from server.store.store import Ref, Snapshot, Version, Write
+from server.store.store import Ref, Version, Write
 
 _MOST = 500
 
@@ -36,7 +36,7 @@ class Around:
     """The neighbourhood of one attempt. `unchanged` and `found` are those of its Unit."""
 
     engine: Engine
-    snapshot: Snapshot | Reading
+    snapshot: Reading
     planned: Sequence[Planned]
     unchanged: dict[Ref, int]
     found: list[tuple[Query, frozenset[str]]]
@@ -52,7 +52,7 @@ class Around:
                 return planned.after
         version = await self.snapshot.read(kind, id)
         self.unchanged.setdefault((kind, id), version.version_id if version else 0)
-        return restored(version.body) if version is not None and version.body is not None else None
+        return await self.snapshot.resource(kind, id)
 
     async def find(
         self, resource_type: str, pairs: Iterable[tuple[str, str]], *, firm: bool = False
