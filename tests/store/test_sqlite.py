@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from server.search.query import AnyOf, Chain, Query, Sort
+from server.search.query import AnyOf, Chain, Criterion, Query, Sort
 from server.store.sqlite import SqliteStore
 from server.store.store import Indexed, Store, Unavailable
 
@@ -57,6 +57,26 @@ async def test_the_log_is_written_ahead_and_synced_at_every_commit(opened: Sqlit
     working = opened._working
     assert working is not None
     assert (pragma(working.connection, "journal_mode"), pragma(working.connection, "synchronous")) == ("wal", 2)
+
+
+@pytest.mark.parametrize(
+    ("condition", "waits"), [(status("draft"), True), (Chain("Task.owner", "Task", False, status("draft")), False)]
+)
+async def test_a_condition_writes_what_waits_only_when_it_leads_elsewhere(
+    opened: SqliteStore, condition: Criterion, waits: bool
+) -> None:
+    working = opened._working
+    assert working is not None
+    conditioned = unit(write("Task", "b"), found=((tasks(condition), frozenset()),))
+    working.connection.execute("BEGIN IMMEDIATE")
+    working.began([conditioned])
+    for one in (unit(write("Task", "a", 1, tokens("active"))), conditioned):
+        working.write(one)
+        working.kept()
+    written = working.connection.execute("SELECT count(*) FROM version").fetchone()
+    working.connection.execute("ROLLBACK")
+    working.abandoned()
+    assert written == ((0,) if waits else (1,))
 
 
 async def test_a_schema_of_a_newer_program_is_refused(opened: SqliteStore, path: Path) -> None:
