@@ -88,6 +88,8 @@ class World:
                     return resource.get("focus", {}).get("reference") == value
                 case "group-identifier":
                     return resource.get("groupIdentifier", {}).get("value") == code
+                case "description:exact":
+                    return value in (resource["code"].get("text"), resource.get("description"))
             raise AssertionError(name)
 
         pairs = list(pairs)
@@ -218,6 +220,8 @@ async def test_a_delivery_warns_of_a_missing_date_and_of_a_namesake():
     (issue,) = await issues(None, named, Task_other=copy.deepcopy(named))
     assert (issue.rule, issue.severity, issue.expression) == ("nep-d3", "warning", "Task.code.text")
     assert await issues(named, named, Task_t=named) == []
+    described = {**task("leveranse", "ready/ikke-levert"), "description": "DIPS Arena"}
+    assert await issues(None, named, Task_other=described) == []
 
 
 async def test_a_dependency_warns_of_itself_its_date_and_a_circle():
@@ -362,10 +366,14 @@ async def test_put_patch_and_bundle_meet_the_same_rules(engine):
 
 async def test_a_warning_comes_with_what_was_written(engine):
     assert (await load(engine, DATA / "portfolio-2021-11")).refused == []
-    twin = await found(engine, "Task", "code=leveranse&status=ready")
-    twin = {**twin, "identifier": [{"system": "https://actor.example/sid", "value": "x"}]}
-    (written,) = await write(engine, SECRETARIAT, [Intent("POST", "Task", resource=twin)])
-    assert [warning.rule for warning in written.warnings] == ["nep-d3"]
+    one = await found(engine, "Task", "code=leveranse&status=ready")
+    # A name is no query: what separates values there stands for itself.
+    name = " A, B|C $5 & D\\E=100 % + «æøå» "
+    for number, rules in enumerate([[], ["nep-d3"]]):
+        identifier = {"system": "https://actor.example/sid", "value": str(number)}
+        twin = {**one, "identifier": [identifier], "code": {**one["code"], "text": name}}
+        (written,) = await write(engine, SECRETARIAT, [Intent("POST", "Task", resource=twin)])
+        assert [warning.rule for warning in written.warnings] == rules
 
 
 async def test_a_dependency_that_its_counterpart_completes_is_met(engine):

@@ -14,8 +14,7 @@ from server.interaction.engine import Engine, Reading
 from server.resource import Resource, restored
 from server.search.match import matches
 from server.search.query import Query
-from server.search.urls import query_of
-from server.store.store import Ref, Snapshot, Version, Write
+from server.store.store import Ref, Version, Write
 
 _MOST = 500
 
@@ -36,11 +35,11 @@ class Around:
     """The neighbourhood of one attempt. `unchanged` and `found` are those of its Unit."""
 
     engine: Engine
-    snapshot: Snapshot | Reading
+    snapshot: Reading
     planned: Sequence[Planned]
     unchanged: dict[Ref, int]
     found: list[tuple[Query, frozenset[str]]]
-    _stored: dict[str, tuple[Version, ...]] = field(default_factory=dict)
+    _stored: dict[Query, tuple[Version, ...]] = field(default_factory=dict)
 
     async def look(self, reference: str) -> Resource | None:
         """What a local reference points to ("Task/7"), relied upon to stay as it is; None for nothing."""
@@ -52,14 +51,14 @@ class Around:
                 return planned.after
         version = await self.snapshot.read(kind, id)
         self.unchanged.setdefault((kind, id), version.version_id if version else 0)
-        return restored(version.body) if version is not None and version.body is not None else None
+        return await self.snapshot.resource(kind, id)
 
     async def find(
         self, resource_type: str, pairs: Iterable[tuple[str, str]], *, firm: bool = False
     ) -> dict[str, Resource]:
         """The resources that a search finds, by reference; at most 500 of those stored. `firm`: they are relied
         upon to stay the same ones."""
-        query, versions = await self._search(resource_type, query_of(pairs), 2 if firm else _MOST)
+        query, versions = await self._search(resource_type, tuple(pairs), 2 if firm else _MOST)
         if firm:
             self.found.append((query, frozenset(version.id for version in versions)))
         rewritten = {planned.ref for planned in self.planned if planned.write is not None}
@@ -76,13 +75,14 @@ class Around:
                 result[f"{resource_type}/{write.id}"] = after
         return result
 
-    async def _search(self, resource_type: str, condition: str, count: int) -> tuple[Query, tuple[Version, ...]]:
-        conditioned = self.engine.parser.condition(resource_type, condition, place="")
+    async def _search(
+        self, resource_type: str, pairs: tuple[tuple[str, str], ...], count: int
+    ) -> tuple[Query, tuple[Version, ...]]:
+        conditioned = self.engine.parser.conditioned(resource_type, pairs, place="")
         query = Query(resource_type, conditioned.criteria, count=count)
-        asked = f"{resource_type}?{condition}#{count}"
-        if asked not in self._stored:
-            self._stored[asked] = (await self.snapshot.search(query)).versions
-        return query, self._stored[asked]
+        if query not in self._stored:
+            self._stored[query] = (await self.snapshot.search(query)).versions
+        return query, self._stored[query]
 
     async def since(self, reference: str, status: str) -> int | None:
         """The sequence since which the stored resource has had this status without a break; None when it has not."""

@@ -18,11 +18,11 @@ from server.definitions.terminology import Kept
 from server.outcome import FhirError, Issue
 from server.portfolio.complete import Complete
 from server.portfolio.rules import Rules
-from server.resource import Resource
+from server.resource import Resource, restored
 from server.search.parse import Parser
 from server.search.query import Cursor, Query
 from server.search.values import Indexer
-from server.store.store import Indexing, Moment, Page, Snapshot, Store, Version
+from server.store.store import Indexing, Moment, Page, Ref, Snapshot, Store, Version
 
 
 class _Ids:
@@ -86,6 +86,8 @@ class Reading:
         self._store = store
         self._stack = AsyncExitStack()
         self._snapshot: Snapshot | None = None
+        self._read: dict[Ref, Version | None] = {}
+        self._restored: dict[Ref, Resource] = {}
 
     async def __aenter__(self) -> Reading:
         return self
@@ -94,8 +96,21 @@ class Reading:
         await self._stack.aclose()
 
     async def read(self, resource_type: str, id: str) -> Version | None:
-        """As Snapshot.read."""
-        return await (await self._taken()).read(resource_type, id)
+        """As Snapshot.read, once for each resource: at one moment it stays what it is."""
+        ref = (resource_type, id)
+        if ref not in self._read:
+            self._read[ref] = await (await self._taken()).read(resource_type, id)
+        return self._read[ref]
+
+    async def resource(self, resource_type: str, id: str) -> Resource | None:
+        """What stands, for looking at only: whoever asks again gets the same object."""
+        version = await self.read(resource_type, id)
+        if version is None or version.body is None:
+            return None
+        ref = (resource_type, id)
+        if ref not in self._restored:
+            self._restored[ref] = restored(version.body)
+        return self._restored[ref]
 
     async def search(self, query: Query) -> Page:
         """As Snapshot.search."""

@@ -23,7 +23,7 @@ from server.interaction.searchable import caught_up, check_definitions
 from server.interaction.terminology import parser_at
 from server.outcome import FhirError, Issue, invalid
 from server.portfolio.rules import Change
-from server.resource import ID, Resource, body, references, restored, same
+from server.resource import ID, Resource, body, references, same
 from server.search.query import Query
 from server.store.store import Conflict, Ref, Unavailable, Unit, Version, Write
 
@@ -200,9 +200,8 @@ class Plan:
         draft = Draft(index, intent, (intent.resource_type, id or engine.new_id()))
         if id is not None:
             draft.before = await self.snapshot.read(intent.resource_type, id)
+            draft.stood = await self.snapshot.resource(intent.resource_type, id)
         self.unchanged[draft.ref] = draft.before.version_id if draft.before else 0
-        if draft.before is not None and draft.before.body is not None:
-            draft.stood = restored(draft.before.body)
         draft.settled = intent.method == "POST" and draft.stood is not None
         self.drafts.append(draft)
 
@@ -315,8 +314,7 @@ class Plan:
 
     async def _stands(self, resource_type: str, id: str) -> Resource | None:
         """The resource as it stands."""
-        version = await self.snapshot.read(resource_type, id)
-        return restored(version.body) if version is not None and version.body is not None else None
+        return await self.snapshot.resource(resource_type, id)
 
     def unit(self) -> Unit:
         """What the drafts come to; of those at fault nothing, and what points to them is not looked for."""

@@ -27,6 +27,7 @@ from server.portfolio.states import (
     standard,
 )
 from server.resource import Resource
+from server.search.parse import escaped
 
 Mode = Literal["enforce", "warn", "off"]
 _WEIGHTS = (3, 2, 7, 6, 5, 4, 3, 2)
@@ -320,7 +321,8 @@ class _Check:
         name, initiative = self.change.after.get("code", {}).get("text"), _based_on(self.change.after)
         if not name or not initiative:
             return []
-        asked = [("based-on", initiative), ("code", self._type("leveranse"))]
+        # The name first, for it alone is nearly always enough to know that there is no other.
+        asked = [("description:exact", escaped(name)), ("based-on", initiative), ("code", self._type("leveranse"))]
         others = await self.around.find("Task", asked)
         twins = [ref for ref, one in others.items() if one.get("code", {}).get("text") == name]
         if not [ref for ref in twins if ref != self.change.reference]:

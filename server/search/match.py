@@ -1,6 +1,7 @@
 """Whether one resource's index rows meet a criterion, in plain Python, by the words of query.py.
 
-For what is not stored yet: references by condition to resources that the same transaction creates.
+For what is not stored yet: references by condition to resources that the same transaction creates, and conditions upon
+what the store has accepted but not written.
 """
 
 from __future__ import annotations
@@ -36,6 +37,19 @@ def matches(criterion: Criterion, resource_type: str, id: str, rows: Indexed) ->
             return any(matches(one, resource_type, id, rows) for one in criteria)
         case Chain() | Has():
             raise ValueError(f"{criterion.key} leads to other resources than this one.")
+        case _:
+            assert_never(criterion)
+
+
+def told_by_rows(criterion: Criterion) -> bool:
+    """Whether `matches` can tell: a Chain or a Has asks for other resources, and _lastUpdated for the commit."""
+    match criterion:
+        case Clause():
+            return not criterion.key.endswith("._lastUpdated")
+        case AnyOf(criteria):
+            return all(told_by_rows(one) for one in criteria)
+        case Chain() | Has():
+            return False
         case _:
             assert_never(criterion)
 

@@ -36,7 +36,7 @@ from server.search.query import (
     Uri,
     Value,
 )
-from server.search.urls import pairs_of
+from server.search.urls import pairs_of, query_of
 
 DEFAULT_COUNT = 50
 MAX_COUNT = 500
@@ -150,11 +150,14 @@ class Parser:
     def condition(self, resource_type: str, query_string: str, *, place: str) -> Query:
         """The query of a conditional create, update, delete or reference: strict, without result parameters.
         FhirError when it names nothing to search by, so that it would match everything."""
-        pairs = pairs_of(query_string)
+        return self.conditioned(resource_type, pairs_of(query_string), place=place)
+
+    def conditioned(self, resource_type: str, pairs: Sequence[tuple[str, str]], *, place: str) -> Query:
+        """As `condition`, of decoded pairs."""
         if not pairs or any(name in _RESULT | _REQUEST for name, _ in pairs):
             raise FhirError(
                 "value",
-                f"«{query_string}» is no condition; expected search parameters such as identifier=SYSTEM|VALUE.",
+                f"«{query_of(pairs)}» is no condition; expected search parameters such as identifier=SYSTEM|VALUE.",
                 expression=place,
             )
         draft = _Draft(resource_type)
@@ -491,6 +494,11 @@ def _split(text: str, separator: str) -> list[str]:
             parts.append(text[start:index])
             start = index + 1
     return [*parts, text[start:]]
+
+
+def escaped(text: str) -> str:
+    """The text as one value of a parameter that stands for itself, whatever is in it."""
+    return re.sub(r"([\\\\,|$])", r"\\\1", text)
 
 
 def _unescaped(text: str) -> str:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from urllib.parse import parse_qsl, quote
 
 from server.outcome import FhirError
+
+_PLAIN = re.compile(r"[A-Za-z0-9:/,$_.~-]*\Z")
 
 
 def pairs_of(query_string: str) -> list[tuple[str, str]]:
@@ -20,4 +23,9 @@ def pairs_of(query_string: str) -> list[tuple[str, str]]:
 
 def query_of(pairs: Iterable[tuple[str, str]]) -> str:
     """name=value&…, percent-encoded; `:/|,$` stay as they are."""
-    return "&".join(f"{quote(name, safe=':._-')}={quote(text, safe=':/,$_-.~')}" for name, text in pairs)
+    return "&".join(f"{_quoted(name)}={_quoted(text)}" for name, text in pairs)
+
+
+def _quoted(text: str) -> str:
+    # Most texts need nothing, and finding that out takes a tenth of what `quote` does.
+    return text if _PLAIN.match(text) else quote(text, safe=":/,$_-.~")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from functools import lru_cache
+from itertools import filterfalse
 from typing import Any, Literal, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
@@ -45,7 +46,7 @@ CURRENCIES = "urn:iso:std:iso:4217"
 def fold(text: str) -> str:
     """Without case, accents and extra space: "  Møte  i\tÅS" is "møte i as". ø and æ are letters of their own."""
     if not text.isascii():
-        text = "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
+        text = "".join(filterfalse(unicodedata.combining, unicodedata.normalize("NFKD", text)))
     return " ".join(text.casefold().split())
 
 

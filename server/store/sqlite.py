@@ -217,12 +217,12 @@ class SqliteStore:
 
     async def commit(self, unit: Unit) -> tuple[Version, ...]:
         """As Store.commit. A caller that is cancelled does not stop its unit: it may be written all the same."""
-        return await self._writer.submit(lambda working: working.write(unit))
+        return await self._writer.submit(lambda working: working.write(unit), unit)
 
     async def rehearse(self, unit: Unit) -> None:
         """As Store.rehearse: the unit is written and, as a job that raises, undone."""
         with suppress(Rehearsed):
-            await self._writer.submit(lambda working: working.rehearse(unit))
+            await self._writer.submit(lambda working: working.rehearse(unit), unit)
 
     async def build(self, generation: int, types: frozenset[str], index: Callable[[dict[str, Any]], Indexed]) -> None:
         """As Store.build: steps of 200 versions, computed beside the writers and written between them."""

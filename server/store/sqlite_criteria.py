@@ -236,6 +236,9 @@ class Criteria:
             return joined("OR", [self._composite(value, v) for value in clause.values])
         if updated:
             return joined("OR", [_written(value, v) for value in clause.values if isinstance(value, Span)])
+        if not self.names.name(clause.key):
+            # No row of this key was ever written, of no resource.
+            return TRUE if clause.op == "missing" else FALSE
         rows = [] if clause.op == "missing" else self.rows(clause, "t")
         key = self.key("t", clause.key)
         any_of = joined("OR", rows) if rows else TRUE

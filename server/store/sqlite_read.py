@@ -83,6 +83,12 @@ class Search:
     looks: list[sqlite_search.Look | None]
     by: sqlite_search.Driver
 
+    @property
+    def empty(self) -> bool:
+        """Whether a look has seen already that nothing matches."""
+        look = None if self.by.place is None else self.looks[self.by.place]
+        return look is not None and look.whole and not look.count
+
     def page(self, limit: int) -> Sql:
         return sqlite_search.page(self.query, self.criteria, self.by, limit)
 
@@ -91,20 +97,32 @@ class Search:
 
 
 def planned(connection: sqlite3.Connection, query: Query, criteria: Criteria) -> Search:
-    """Runs the probes and chooses the driver."""
-    looks = [None if probe is None else _look(connection, probe) for probe in sqlite_search.probes(query, criteria)]
+    """Runs the probes, until one finds next to nothing, and chooses the driver."""
+    looks: list[sqlite_search.Look | None] = [None] * len(query.criteria)
+    for place, criterion in enumerate(query.criteria):
+        probe = sqlite_search.probe(criterion, query, criteria)
+        if probe is not None:
+            looks[place] = look = _look(connection, probe)
+            if look.enough:
+                break
     return Search(query, criteria, looks, sqlite_search.driver(looks))
 
 
-def _look(connection: sqlite3.Connection, probe: Sql) -> sqlite_search.Look:
-    count, oldest, bound = connection.execute(probe.text, probe.parameters).fetchall()[0]
-    return sqlite_search.Look(count, bound, oldest)
+def _look(connection: sqlite3.Connection, probe: sqlite_search.Probe) -> sqlite_search.Look:
+    last = connection.execute(probe.last.text, probe.last.parameters).fetchall()
+    if last:
+        return sqlite_search.Look(probe.bound, probe.bound, last[0][0])
+    count, oldest = connection.execute(probe.whole.text, probe.whole.parameters).fetchall()[0]
+    return sqlite_search.Look(count, probe.bound, oldest)
 
 
 def found_ids(connection: sqlite3.Connection, query: Query, criteria: Criteria) -> frozenset[str]:
     """The ids of at most two matches, whatever page the query asks for."""
     plain = replace(query, sort=(), count=2, total="none", cursor=None)
-    wanted = planned(connection, plain, criteria).page(2)
+    search = planned(connection, plain, criteria)
+    if search.empty:
+        return frozenset()
+    wanted = search.page(2)
     rows = connection.execute(wanted.text, wanted.parameters).fetchall()
     refs = "SELECT q.ref FROM version v JOIN resource q ON q.rid = v.rid WHERE v.vid = ?"
     return frozenset(connection.execute(refs, (row[0],)).fetchall()[0][0].partition("/")[2] for row in rows)
@@ -172,7 +190,7 @@ class Reader:
     def search(self, query: Query) -> Page:
         """As Snapshot.search."""
         search = planned(self.connection, query, self.criteria)
-        wanted = search.page(query.count + 1) if query.count else None
+        wanted = search.page(query.count + 1) if query.count and not search.empty else None
         rows = self.connection.execute(wanted.text, wanted.parameters).fetchall() if wanted else []
         versions = self.versions([row[0] for row in rows[: query.count]])
         more = len(rows) > query.count > 0

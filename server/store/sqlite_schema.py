@@ -170,6 +170,8 @@ def interrupted(error: sqlite3.Error) -> bool:
 
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Its text has no zone, so that Z can stand there.
+_NAIVE_EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -181,4 +183,4 @@ def microseconds(instant: str) -> int:
 @lru_cache(maxsize=4096)
 def instant_text(instant: int) -> str:
     """Microseconds since 1970 as text, as in Moment."""
-    return (_EPOCH + timedelta(microseconds=instant)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return f"{(_NAIVE_EPOCH + timedelta(microseconds=instant)).isoformat(timespec='microseconds')}Z"

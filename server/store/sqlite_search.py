@@ -1,7 +1,7 @@
 """Query -> (SQL, parameters). Pure: it opens nothing and reads no clock.
 
 One criterion *drives*: its candidates are taken from an index, and the others are checked on each. Which one is
-the most selective is found by `probes`, bounded looks that the store takes first. In four forms:
+the most selective is found by `probe`, bounded looks that the store takes first. In four forms:
 
 stream   a single value, newest first straight from the index, so that a page ends early
 few      fewer candidates than the probe's bound: all are gathered and checked
@@ -21,6 +21,8 @@ FEW = 1000
 """Candidates that are gathered rather than streamed; ten times as many when all matches are needed anyway."""
 SAMPLE = 200
 """Rows that a look takes of a value that can stream: enough to tell a rare one from a common one."""
+HANDFUL = 10
+"""Candidates that end the looking."""
 
 _MAX_SELECTS = 400
 # SQLite compounds 500 SELECTs at most. What would take so many is checked on each version instead.
@@ -61,27 +63,45 @@ class Look:
     def whole(self) -> bool:
         return self.count < self.bound
 
+    @property
+    def enough(self) -> bool:
+        """Whether to look no further: so few are checked in the time of another look."""
+        return self.whole and self.count <= HANDFUL
+
 
 def bound(query: Query) -> int:
     """How far the probes of what cannot stream count."""
     return FEW if newest_first(query) and not counted(query) else 10 * FEW
 
 
-def probes(query: Query, criteria: Criteria) -> list[Sql | None]:
-    """Per criterion the SELECT of (count, oldest vid or NULL, bound) of its candidates; None where it cannot drive."""
-    return [_probe(criterion, query, criteria) for criterion in query.criteria]
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """A bounded look at a criterion's candidates, in two steps: counting costs twice what passing over them does.
+
+    `last`: SELECT of the vid of the row number `bound`, none when there are fewer; `whole`, asked only then: SELECT of
+    (count, oldest vid). The oldest is NULL where the candidates cannot stream."""
+
+    last: Sql
+    whole: Sql
+    bound: int
 
 
-def _probe(criterion: Criterion, query: Query, criteria: Criteria) -> Sql | None:
+def probe(criterion: Criterion, query: Query, criteria: Criteria) -> Probe | None:
+    """None for a criterion that cannot drive."""
     selects = candidates(criterion, query.resource_type, criteria)
     if selects is None:
         return None
     if _streams(criterion, criteria):
         (select,) = selects
-        text = f"SELECT count(*), min(vid), {SAMPLE} FROM ({select.text} ORDER BY d.vid DESC LIMIT {SAMPLE})"
-        return Sql(text, select.parameters)
-    union, limit = _union(selects), bound(query)
-    return Sql(f"SELECT count(*), NULL, {limit} FROM (SELECT 1 FROM ({union.text}) LIMIT {limit})", union.parameters)
+        return _probe(select, "vid", " ORDER BY vid DESC", SAMPLE)
+    return _probe(_union(selects), "NULL", "", bound(query))
+
+
+def _probe(rows: Sql, oldest: str, order: str, bound: int) -> Probe:
+    last = f"SELECT {oldest} FROM ({rows.text}){order} LIMIT 1 OFFSET {bound - 1}"
+    least = "min(vid)" if oldest == "vid" else oldest
+    whole = f"SELECT count(*), {least} FROM ({rows.text})"
+    return Probe(Sql(last, rows.parameters), Sql(whole, rows.parameters), bound)
 
 
 def driver(looks: list[Look | None]) -> Driver:

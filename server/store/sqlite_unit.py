@@ -7,12 +7,16 @@ job must see them, many go to a statement, and a job that writes nothing at once
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, NoReturn
 
+from server.search.match import matches, told_by_rows
+from server.search.query import Query
 from server.store import sqlite_build
 from server.store.sqlite_criteria import Criteria, marks
 from server.store.sqlite_read import KnownNames, found_ids, newest
@@ -23,8 +27,12 @@ _MOST_NAMES = 100_000
 # 64 rows of 8 values stay below the 999 values that the oldest SQLite takes.
 _ROWS_AT_ONCE = 64
 _REFERRERS = 10
+# Pairs of a condition and a write that waits, beyond which the writes go into the tables and SQLite looks.
+_MOST_COMPARED = 1000
 
 _RESOURCE = "SELECT rid, ref, vid, version_id, deleted FROM resource WHERE ref = ?"
+_RESOURCES = """SELECT q.rid, q.ref, q.vid, q.version_id, q.deleted
+                FROM json_each(?) j CROSS JOIN resource q WHERE q.ref = j.value"""
 _NEWEST = "UPDATE resource SET vid = ?, version_id = ?, deleted = ? WHERE rid = ?"
 
 Row = tuple[int | float | str | bytes, ...]
@@ -43,74 +51,140 @@ _TABLES: dict[str, tuple[str, ...]] = {
 }
 
 
+class Ahead:
+    """Rows of `resource` read for a whole batch at once, of refs that nothing in the batch has touched yet; a ref
+    that is in neither of both dicts has to be looked for."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self.rows: dict[str, Standing] = {}
+        self.absent: set[str] = set()
+
+    def read(self, units: Iterable[Unit]) -> None:
+        """What these units will ask for, as it stands now."""
+        refs = {ref for unit in units for ref in _refs(unit)}
+        rows = self._connection.execute(_RESOURCES, (json.dumps(list(refs)),)).fetchall() if refs else []
+        self.rows = {row[1]: _standing(row) for row in rows}
+        self.absent = refs - self.rows.keys()
+
+    def touched(self, ref: str) -> None:
+        self.rows.pop(ref, None)
+        self.absent.discard(ref)
+
+
+def _refs(unit: Unit) -> Iterator[str]:
+    for kind, id in (*unit.unchanged, *unit.alive):
+        yield f"{kind}/{id}"
+    for write in unit.writes:
+        for _, target, _, _ in write.indexed.reference:
+            if target.isprintable():  # SQLite's JSON ends a text at its first NUL.
+                yield target
+
+
 class Interning:
     """Texts to their numbers, written where missing. What was learnt is kept only once it is committed: an id that
     was rolled back may later stand for another text."""
 
-    def __init__(self, connection: sqlite3.Connection, before_writing: Callable[[], None]) -> None:
+    def __init__(self, connection: sqlite3.Connection, ahead: Ahead, before_writing: Callable[[], None]) -> None:
         self._connection = connection
+        self._ahead = ahead
         self._before_writing = before_writing
-        self._known: dict[tuple[str, str], int] = {}
-        self._of_batch: dict[tuple[str, str], int] = {}
-        self._of_job: dict[tuple[str, str], int] = {}
+        self._names: dict[str, int] = {}
+        self._targets: dict[str, int] = {}
+        # What the batch and the running job have added to the two, to be taken back with them.
+        self._batch_names: list[str] = []
+        self._batch_targets: list[str] = []
+        self._job_names: list[str] = []
+        self._job_targets: set[str] = set()
         self._last_rid = 0
 
     def began(self) -> None:
         (self._last_rid,) = self._connection.execute("SELECT coalesce(max(rid), 0) FROM resource").fetchall()[0]
 
     def name(self, text: str) -> int:
-        found = self._number("name", text)
-        if not found:
+        found = self._names.get(text)
+        if found is None:
             rows = self._connection.execute("SELECT id FROM name WHERE text = ?", (text,)).fetchall()
             if not rows:
                 self._before_writing()
                 rows = [(self._connection.execute("INSERT INTO name (text) VALUES (?)", (text,)).lastrowid,)]
-            found = self._of_job["name", text] = rows[0][0]
+            found = self._names[text] = rows[0][0]
+            self._job_names.append(text)
         return found
 
     def target(self, ref: str) -> int:
         """The rid of what a reference names, which need not exist."""
-        found = self._number("resource", ref)
-        if not found:
-            rows = self._connection.execute("SELECT rid FROM resource WHERE ref = ?", (ref,)).fetchall()
-            if rows:
-                found = self._of_job["resource", ref] = rows[0][0]
-            else:
+        found = self._targets.get(ref)
+        if found is None:
+            found = self._standing(ref)
+            if found is None:
                 found = self.made(ref)
                 self._before_writing()
+                self._ahead.touched(ref)
                 self._connection.execute("INSERT INTO resource (rid, ref) VALUES (?, ?)", (found, ref))
+            else:
+                self._targets[ref] = found
+                self._job_targets.add(ref)
         return found
+
+    def _standing(self, ref: str) -> int | None:
+        if (row := self._ahead.rows.get(ref)) is not None:
+            return row[0]
+        if ref in self._ahead.absent:
+            return None
+        rows = self._connection.execute("SELECT rid FROM resource WHERE ref = ?", (ref,)).fetchall()
+        return rows[0][0] if rows else None
 
     def made(self, ref: str) -> int:
         """A rid for a resource that the caller knows to have no row yet; the caller makes the row."""
         self._last_rid += 1
-        self._of_job["resource", ref] = self._last_rid
+        self._targets[ref] = self._last_rid
+        self._job_targets.add(ref)
         return self._last_rid
 
     def knows_target(self, ref: str) -> bool:
         """Whether this job has named it already; a row of an earlier job is found by looking."""
-        return ("resource", ref) in self._of_job
-
-    def _number(self, table: str, text: str) -> int | None:
-        key = (table, text)
-        return self._known.get(key) or self._of_batch.get(key) or self._of_job.get(key)
+        return ref in self._job_targets
 
     def kept(self) -> None:
-        self._of_batch |= self._of_job
-        self._of_job.clear()
+        self._batch_names += self._job_names
+        self._batch_targets += self._job_targets
+        self._job_names, self._job_targets = [], set()
 
     def undone(self) -> None:
-        self._of_job.clear()
+        _without(self._names, self._job_names)
+        _without(self._targets, self._job_targets)
+        self._job_names, self._job_targets = [], set()
 
     def committed(self) -> None:
-        if len(self._known) > _MOST_NAMES:
-            self._known.clear()
-        self._known |= self._of_batch
-        self._of_batch.clear()
+        self._batch_names, self._batch_targets = [], []
+        if len(self._names) + len(self._targets) > _MOST_NAMES:
+            self._names, self._targets = {}, {}
 
     def abandoned(self) -> None:
-        self._of_job.clear()
-        self._of_batch.clear()
+        self.undone()
+        _without(self._names, self._batch_names)
+        _without(self._targets, self._batch_targets)
+        self._batch_names, self._batch_targets = [], []
+
+
+def _without(known: dict[str, int], texts: Iterable[str]) -> None:
+    for text in texts:
+        known.pop(text, None)
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Rows, and of which writes they are."""
+
+    rows: list[Rows] = field(default_factory=list)
+    writes: list[Write] = field(default_factory=list)
+
+    def take(self, other: _Waiting) -> None:
+        """All that the other has, which then has nothing."""
+        self.rows += other.rows
+        self.writes += other.writes
+        other.rows, other.writes = [], []
 
 
 class _Pending:
@@ -122,37 +196,44 @@ class _Pending:
     def __init__(self, connection: sqlite3.Connection, before_writing: Callable[[], None]) -> None:
         self._connection = connection
         self._before_writing = before_writing
-        self._of_batch: list[Rows] = []
-        self._of_job: list[Rows] = []
-        self._flushed: list[Rows] = []
+        self._of_batch = _Waiting()
+        self._of_job = _Waiting()
+        self._flushed = _Waiting()
         self.fresh: dict[str, Standing] = {}
 
+    @property
+    def writes(self) -> Sequence[Write]:
+        """Of the jobs that were kept, those whose rows are not in their tables."""
+        return self._of_batch.writes
+
     def add(self, rows: Iterable[Rows]) -> None:
-        self._of_job += rows
+        self._of_job.rows += rows
+
+    def wrote(self, write: Write) -> None:
+        self._of_job.writes.append(write)
 
     def flush(self) -> None:
         """Into the tables with all of them."""
-        waiting = self._of_batch + self._of_job
-        if waiting:
+        if self._of_batch.rows or self._of_job.rows:
             self._before_writing()
-            insert(self._connection, waiting)
-            self._flushed += self._of_batch
-            self._of_batch, self._of_job, self.fresh = [], [], {}
+            insert(self._connection, self._of_batch.rows + self._of_job.rows)
+            self._flushed.take(self._of_batch)
+            self._of_job, self.fresh = _Waiting(), {}
 
     def kept(self) -> None:
-        self._of_batch += self._of_job
-        self._of_job, self._flushed = [], []
+        self._of_batch.take(self._of_job)
+        self._flushed = _Waiting()
 
     def undone(self) -> None:
-        self._of_batch += self._flushed
-        self._of_job, self._flushed = [], []
+        self._of_batch.take(self._flushed)
+        self._of_job = _Waiting()
         self.fresh = {
-            str(row[1]): _standing(row) for table, rows in self._of_batch if table == "resource" for row in rows
+            str(row[1]): _standing(row) for table, rows in self._of_batch.rows if table == "resource" for row in rows
         }
 
     def done(self) -> None:
         """Nothing waits any more, whether it was committed or given up."""
-        self._of_batch, self._of_job, self._flushed = [], [], []
+        self._of_batch, self._of_job, self._flushed = _Waiting(), _Waiting(), _Waiting()
         self.fresh = {}
 
 
@@ -167,7 +248,8 @@ class Working:
 
     def __init__(self, connection: sqlite3.Connection, now: Callable[[], int], time_limit: float) -> None:
         self.connection = connection
-        self.names = Interning(connection, self._save)
+        self._ahead = Ahead(connection)
+        self.names = Interning(connection, self._ahead, self._save)
         self._pending = _Pending(connection, self._save)
         self._saved = False
         # The ordinal of the newest SearchParameter version, once it was looked for in this batch.
@@ -177,7 +259,7 @@ class Working:
         self._sequence = self._instant = self._kept_sequence = self._kept_instant = 0
         self._answered = self._first_of_batch = 0
 
-    def began(self) -> None:
+    def began(self, units: Iterable[Unit]) -> None:
         moment = self.connection.execute(
             "SELECT sequence, instant FROM clock ORDER BY sequence DESC LIMIT 1"
         ).fetchall()
@@ -186,6 +268,7 @@ class Working:
         self._saved = False
         self._definition = None
         self.names.began()
+        self._ahead.read(units)
 
     def _save(self) -> None:
         """A savepoint, before the running job's first change of a table."""
@@ -262,6 +345,7 @@ class Working:
         self._save()
         for vid, indexed in step.rows:
             self._pending.add(index_rows(self.names, vid, indexed, self._sign(vid)))
+        self._pending.flush()
         sqlite_build.note(self.connection, step)
 
     def _sign(self, vid: int) -> int:
@@ -280,8 +364,8 @@ class Working:
         return standing
 
     def _standing(self, ref: str) -> Standing | None:
-        found = self._pending.fresh.get(ref)
-        if found is None:
+        found = self._pending.fresh.get(ref) or self._ahead.rows.get(ref)
+        if found is None and ref not in self._ahead.absent:
             rows = self.connection.execute(_RESOURCE, (ref,)).fetchall()
             found = _standing(rows[0]) if rows else None
         return found
@@ -289,12 +373,14 @@ class Working:
     def _found(self, unit: Unit) -> None:
         if not unit.found:
             return
-        self._pending.flush()
+        if not self._told_by_rows(unit):
+            self._pending.flush()
         deadline = time.monotonic() + self._time_limit
         self.connection.set_progress_handler(lambda: time.monotonic() > deadline, 20_000)
         try:
             for query, expected in unit.found:
                 found = found_ids(self.connection, query, Criteria(KnownNames(self.connection, {}), None))
+                found |= {write.id for write in self._pending.writes if _meets(write, query)}
                 several = len(found) > 1 and len(expected) > 1
                 if found != expected and not several:
                     raise Conflict("stale", [(query.resource_type, id) for id in found])
@@ -304,6 +390,12 @@ class Working:
             raise
         finally:
             self.connection.set_progress_handler(None, 0)
+
+    def _told_by_rows(self, unit: Unit) -> bool:
+        """Whether what the writes that wait add to the answers is found by looking at them one by one. What they end
+        has ended in the tables already."""
+        alone = all(told_by_rows(criterion) for query, _ in unit.found for criterion in query.criteria)
+        return alone and len(self._pending.writes) * len(unit.found) <= _MOST_COMPARED
 
     def _written(self, unit: Unit, standing: dict[Ref, Standing]) -> tuple[Version, ...]:
         if len(unit.writes) > 0xFFFF:
@@ -329,6 +421,7 @@ class Working:
         kind, deleted = self.names.name(write.resource_type), write.body is None
         row = (vid, rid, kind, write.version_id, self._instant, deleted, write.method)
         self._pending.add([("version", [row])])
+        self._pending.wrote(write)
         text = instant_text(self._instant)
         body = None
         if write.body is not None:
@@ -340,6 +433,7 @@ class Working:
     def _newest(self, write: Write, vid: int, stood: Standing | None) -> int:
         """The resource's rid, its row saying that this version is the newest."""
         ref, deleted = f"{write.resource_type}/{write.id}", write.body is None
+        self._ahead.touched(ref)
         if stood is None and not self.names.knows_target(ref):
             rid = self.names.made(ref)
             row = (rid, ref, vid, write.version_id, deleted)
@@ -389,6 +483,13 @@ class Working:
             for kind in KINDS:
                 self.connection.execute(f"DELETE FROM {kind} WHERE vid = ?", (vid,))
             self._pending.add(index_rows(self.names, vid, indexed, self._sign(vid)))
+        self._pending.flush()
+
+
+def _meets(write: Write, query: Query) -> bool:
+    if write.resource_type != query.resource_type or write.body is None:
+        return False
+    return all(matches(criterion, write.resource_type, write.id, write.indexed) for criterion in query.criteria)
 
 
 def _standing(row: Sequence[Any]) -> Standing:

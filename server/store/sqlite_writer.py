@@ -7,13 +7,13 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from server.store.sqlite_schema import unavailable
-from server.store.store import Unavailable
+from server.store.store import Unavailable, Unit
 
 T = TypeVar("T")
 
@@ -31,8 +31,8 @@ class Working(Protocol):
 
     connection: sqlite3.Connection
 
-    def began(self) -> None:
-        """A transaction has begun."""
+    def began(self, units: Iterable[Unit]) -> None:
+        """A transaction has begun, in which these units will be written."""
         ...
 
     def kept(self) -> None:
@@ -62,6 +62,7 @@ class _Job:
     work: Callable[[Any], Any]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    unit: Unit | None = None
     result: Any = None
     error: BaseException | None = None
 
@@ -90,13 +91,13 @@ class Writer(Generic[W]):
     def start(self) -> None:
         self._thread.start()
 
-    def submit(self, work: Callable[[W], T]) -> asyncio.Future[T]:
-        """To be awaited; the job runs whether or not anyone still does."""
+    def submit(self, work: Callable[[W], T], unit: Unit | None = None) -> asyncio.Future[T]:
+        """To be awaited; the job runs whether or not anyone still does. `unit`: what it writes, if it is one."""
         if self._closed:
             raise Unavailable("The store is closed.")
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._queue.put(_Job(work, loop, future))
+        self._queue.put(_Job(work, loop, future, unit))
         return future
 
     async def stop(self) -> None:
@@ -147,7 +148,7 @@ class Writer(Generic[W]):
         except sqlite3.Error as error:
             self._abandon(batch, unavailable(error))
             return
-        self._working.began()
+        self._working.began([job.unit for job in batch if job.unit is not None])
         for job in batch:
             self._attempt(job)
             if not self._connection.in_transaction:

@@ -91,8 +91,8 @@ def status(*codes: str, negated: bool = False) -> Clause:
     return Clause("Task.status", "token", "match", tuple(Token(None, code) for code in codes), negated)
 
 
-def named(text: str, op: Any = "match") -> Clause:
-    return Clause("Task.name", "string", op, (Text(text.casefold(), text),))
+def named(text: str, op: Any = "match", key: str = "Task.name") -> Clause:
+    return Clause(key, "string", op, (Text(text.casefold(), text),))
 
 
 def owner(*targets: str, key: str = "Task.owner", version: str | None = None) -> Clause:

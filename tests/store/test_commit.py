@@ -6,10 +6,10 @@ import asyncio
 
 import pytest
 
-from server.search.query import Clause, Query, Token
-from server.store.store import Conflict, Ref, Store, Unit
+from server.search.query import Chain, Clause, Query, Span, Token
+from server.store.store import Conflict, Indexed, Ref, Store, Unit, Write
 
-from .build import delete, deletion, ids, put, refers, tasks, tokens, unit, write
+from .build import delete, deletion, ids, named, put, refers, strings, tasks, tokens, unit, write
 
 
 def identified(value: str) -> Query:
@@ -35,6 +35,56 @@ async def test_of_200_parallel_conditional_creates_one_is_written(stores: tuple[
     assert all(isinstance(error, Conflict) and error.kind == "stale" for error in refused)
     assert len(await ids(stores[0], identified("T-1"))) == 1
     assert (await stores[0].moment()).sequence == 1
+
+
+ONE = identified("T-1")
+NONE_OF_IT = tasks(Clause("Task.identifier", "token", "missing", ()))
+OF_ACTOR = tasks(Chain("Task.owner", "Organization", False, named("Helse", key="Organization.name")))
+JUST_NOW = tasks(Clause("Task._lastUpdated", "date", "match", (Span("gt", 0, 0),)))
+
+
+def with_identifier(value: str) -> Indexed:
+    return tokens(value, key="Task.identifier", system="urn:id")
+
+
+@pytest.mark.parametrize(
+    ("before", "query", "found"),
+    [
+        ([write("Task", "new", 1, with_identifier("T-1"))], ONE, {"new", "old"}),
+        ([write("Task", "new", 1, with_identifier("T-2"))], ONE, {"old"}),
+        ([write("Organization", "new", 1, with_identifier("T-1"))], ONE, {"old"}),
+        ([write("Task", "old", 2, with_identifier("T-2"))], ONE, set()),
+        ([write("Task", "old", 2, with_identifier("T-1"))], ONE, {"old"}),
+        ([deletion("Task", "old", 2)], ONE, set()),
+        ([write("Task", "new", 1, with_identifier("T-2"))], NONE_OF_IT, set()),
+        ([write("Task", "new")], NONE_OF_IT, {"new"}),
+        ([write("Task", "new")], tasks(Clause("_id", "id", "match", (Token(None, "new"),))), {"new"}),
+        ([write("Task", "new", 1, refers("Organization/h"))], OF_ACTOR, {"new"}),
+        ([write("Organization", "h", 2, strings("Helse", key="Organization.name"))], OF_ACTOR, set()),
+        ([write("Task", "new")], JUST_NOW, {"new", "old"}),
+    ],
+    ids=lambda value: "+".join(f"{w.resource_type}/{w.id}" for w in value) if isinstance(value, list) else None,
+)
+async def test_a_condition_sees_what_an_earlier_unit_of_the_batch_changed(
+    store: Store, before: list[Write], query: Query, found: set[str]
+) -> None:
+    await put(store, "Task/old", with_identifier("T-1"))
+    await put(store, "Organization/h", strings("Helse", key="Organization.name"))
+    # The first keeps the writer busy, so that the others come together; what they answer does not depend on it.
+    busy = store.commit(unit(*(write("Basic", str(n)) for n in range(300))))
+    refused = store.commit(unit(write("Task", "refused", 1, with_identifier("T-1")), alive={("Task", "never")}))
+    right = unit(found=((query, frozenset(found)),))
+    wrong = unit(found=((query, frozenset({"other"})),))
+    results = await asyncio.gather(
+        busy, refused, store.commit(unit(*before)), store.commit(right), store.commit(wrong), return_exceptions=True
+    )
+    assert [result.kind if isinstance(result, Conflict) else "" for result in results] == [
+        "",
+        "absent",
+        "",
+        "",
+        "stale",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from server.search.query import AnyOf, Chain, Query, Sort
+from server.search.query import AnyOf, Chain, Criterion, Query, Sort
 from server.store.sqlite import SqliteStore
 from server.store.store import Indexed, Store, Unavailable
 
@@ -59,6 +59,26 @@ async def test_the_log_is_written_ahead_and_synced_at_every_commit(opened: Sqlit
     assert (pragma(working.connection, "journal_mode"), pragma(working.connection, "synchronous")) == ("wal", 2)
 
 
+@pytest.mark.parametrize(
+    ("condition", "waits"), [(status("draft"), True), (Chain("Task.owner", "Task", False, status("draft")), False)]
+)
+async def test_a_condition_writes_what_waits_only_when_it_leads_elsewhere(
+    opened: SqliteStore, condition: Criterion, waits: bool
+) -> None:
+    working = opened._working
+    assert working is not None
+    conditioned = unit(write("Task", "b"), found=((tasks(condition), frozenset()),))
+    working.connection.execute("BEGIN IMMEDIATE")
+    working.began([conditioned])
+    for one in (unit(write("Task", "a", 1, tokens("active"))), conditioned):
+        working.write(one)
+        working.kept()
+    written = working.connection.execute("SELECT count(*) FROM version").fetchone()
+    working.connection.execute("ROLLBACK")
+    working.abandoned()
+    assert written == ((0,) if waits else (1,))
+
+
 async def test_a_schema_of_a_newer_program_is_refused(opened: SqliteStore, path: Path) -> None:
     await opened.close()
     with sqlite3.connect(path) as connection:
@@ -100,6 +120,8 @@ async def test_a_clock_that_goes_back_after_a_moment_was_answered_writes_nothing
     await store.close()
 
 
+# Some resource must have a name, or it would be known at once that none has this one.
+NAMED = write("Basic", "named", 1, strings("y"))
 # No index finds the second part, so that the first is looked up anew from each version, 600 x 300 x 300 times.
 SLOW = AnyOf(
     (
@@ -111,7 +133,7 @@ SLOW = AnyOf(
 
 async def test_a_search_beyond_the_time_limit_is_too_costly_and_holds_nothing_up(opened: SqliteStore) -> None:
     many = [write("Task", str(n), 1, refers(*(f"Task/{m}" for m in range(0, 600, 2)))) for n in range(600)]
-    await opened.commit(unit(*many))
+    await opened.commit(unit(*many, NAMED))
     both_ways = asyncio.gather(ids(opened, tasks(SLOW)), put(opened, "Task/new"), return_exceptions=True)
     costly, written = await both_ways
     assert isinstance(costly, Unavailable)
@@ -122,7 +144,7 @@ async def test_a_search_beyond_the_time_limit_is_too_costly_and_holds_nothing_up
 
 async def test_a_cancelled_search_gives_its_connection_back(opened: SqliteStore) -> None:
     others = refers(*(f"Task/{m}" for m in range(300)))
-    await opened.commit(unit(*(write("Task", str(n), 1, others) for n in range(400))))
+    await opened.commit(unit(*(write("Task", str(n), 1, others) for n in range(400)), NAMED))
     for _ in range(4):
         searching = asyncio.create_task(ids(opened, tasks(SLOW)))
         await asyncio.sleep(0.02)
