@@ -82,10 +82,11 @@ class Reading:
 
     An async context; what it gives is a Snapshot but for `moment`."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, snapshot: Snapshot | None = None) -> None:
+        """`snapshot`: one that is taken already and that others let go of."""
         self._store = store
         self._stack = AsyncExitStack()
-        self._snapshot: Snapshot | None = None
+        self._snapshot = snapshot
         self._read: dict[Ref, Version | None] = {}
         self._restored: dict[Ref, Resource] = {}
 

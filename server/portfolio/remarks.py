@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, replace
 
 from server.interaction.around import Around
-from server.interaction.engine import Engine
+from server.interaction.engine import Engine, Reading
 from server.outcome import Issue
 from server.resource import Resource, restored
 from server.search.query import Query
@@ -43,7 +43,7 @@ async def remarks(engine: Engine, snapshot: Snapshot, round: str) -> list[Remark
         ("group-identifier", f"{_round_system(engine)}|{round}"),
         ("status", "completed"),
     ]
-    around = Around(engine, snapshot, (), {}, [])
+    around = Around(engine, Reading(engine.store, snapshot), (), {}, [])
     found = [await _remarked(engine, snapshot, around, report) async for report in _found(engine, snapshot, asked)]
     return sorted(found, key=lambda one: -sum(len(issues) for _, issues in one.remarks))
 
