@@ -37,6 +37,7 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("HOST", "localhost:8000/fhir", "expected an address"),
         ("OIDC_ISSUER", "issuer.example", "expected the issuer's https URL"),
         ("OIDC_ISSUER", "http://issuer.example", "http is for loopback only"),
+        ("OIDC_ISSUER", "http://localhost.example", "http is for loopback only"),
         ("OIDC_ISSUER", "https://issuer.example/?a=b", "expected the issuer's https URL"),
         # Names that the contract has and nothing here reads yet.
         ("PROFILES", "zork", "should be 'enforce', 'warn' or 'off'"),
