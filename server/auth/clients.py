@@ -158,9 +158,12 @@ def _keys(one: Registration) -> Keys | Kept[Keys]:
             raise ValueError("jwks_uri: expected an https URL; http is for loopback only")
         return Kept(one.jwks_uri, partial(_fetched, one.jwks_uri))
     try:
-        return Keys.of(one.jwks)
+        keys = Keys.of(one.jwks)
     except ValueError as error:
         raise ValueError(f"jwks: {error}") from None
+    if any(key.is_private for key in keys):
+        raise ValueError("jwks: a key is private; expected the public half alone")
+    return keys
 
 
 async def _fetched(url: str) -> Keys:

@@ -82,10 +82,12 @@ def _key(header: dict[str, Any]) -> Key:
 
 def _plain(url: Any) -> tuple[str, str, int | None, str] | None:
     """What of two URLs must be the same: not their query, nor how the same is written. RFC 3986 section 6.2.2."""
+    if not isinstance(url, str):
+        return None
     try:
         parts = urlsplit(url)
         port = parts.port or _PORTS.get(parts.scheme)
-    except (ValueError, AttributeError, TypeError):
+    except ValueError:
         return None
     path = re.sub(r"%([0-9A-Fa-f]{2})", _decoded, parts.path) or "/"
     return parts.scheme, parts.hostname or "", port, path

@@ -69,9 +69,10 @@ def scopes(texts: Iterable[str]) -> Scopes:
 
 
 def narrowed(asked: Scopes, allowed: Scopes) -> Scopes:
-    """What of `asked` is within `allowed`."""
-    shared = (both for one in asked for other in allowed if (both := one.within(other)) is not None)
-    return tuple(dict.fromkeys(shared))
+    """What of `asked` is within `allowed`, without what another of them gives already."""
+    shared = [both for one in asked for other in allowed if (both := one.within(other)) is not None]
+    found = tuple(dict.fromkeys(shared))
+    return tuple(one for one in found if not any(one != other and one.within(other) == one for other in found))
 
 
 def constraints(held: Scopes | None, letter: Letter, resource_type: str) -> tuple[str, ...] | None:
