@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -74,10 +76,19 @@ def _key(header: dict[str, Any]) -> Key:
     jwk = header.get("jwk")
     if not isinstance(jwk, dict) or _PRIVATE & jwk.keys():
         raise NotAccepted("its header has no jwk, or one that is not public")
-    key = jose.public_key(jwk)
+    try:
+        key = _imported(json.dumps(jwk))
+    except RecursionError:
+        key = None
     if key is None:
         raise NotAccepted("the jwk of its header cannot be used")
     return key
+
+
+@lru_cache(maxsize=1000)
+def _imported(jwk: str) -> Key | None:
+    """A client signs many proofs with one key, and reading that takes as long as checking a signature."""
+    return jose.public_key(json.loads(jwk))
 
 
 def _plain(url: Any) -> tuple[str, str, int | None, str] | None:

@@ -100,7 +100,7 @@ async def test_behind_a_proxy_the_public_url_is_proven(base, public):
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 5), st.integers(0, 20)), max_size=40))
 def test_nothing_is_used_twice_while_it_holds(uses):
-    """Against a plain table, in the order of time. One that is over may be remembered for longer, a new one is taken."""
+    """Against a plain table, in the order of time. One that is over may be kept for longer; a new one is taken."""
     replays, held = Replays(), {}
     for now, (owner, id, seconds) in enumerate(uses):
         until = held.get((owner, id))
