@@ -37,6 +37,7 @@ from server.operations import Operation, Operations
 from server.outcome import FhirError, Issue, outcome
 from server.pages import routes as pages
 from server.portfolio.complete import Complete
+from server.portfolio.labels import Labels
 from server.portfolio.rules import Rules
 from server.resource import Resource, encode
 from server.routes import Fhir
@@ -75,6 +76,7 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
     zone = ZoneInfo(settings.timezone)
     clock = now or (lambda: datetime.now(UTC))
     access = Access(settings.canonical)
+    access.rights.check(registry, RESOURCE_TYPES)
     terminology = Terminology(
         [one for kind in ("CodeSystem", "ValueSet") for one in registry.of_type(kind)], registry.schema.codes
     )
@@ -86,7 +88,7 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
         parser=parser,
         indexer=Indexer(parameters, registry.schema, settings.base, settings.timezone),
         access=access,
-        complete=Complete(settings.canonical, clock),
+        complete=Complete(settings.canonical, clock, Labels(settings.canonical, settings.profiles != "off")),
         rules=Rules(settings.canonical, access, settings.profiles),
         base=settings.base,
         resource_types=RESOURCE_TYPES,
