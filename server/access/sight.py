@@ -11,6 +11,8 @@ from server.access.caller import Caller
 from server.access.labels import is_restricted
 from server.access.parties import references_at
 from server.access.rights import Party
+from server.auth.narrowing import Narrowing
+from server.auth.scopes import Letter
 from server.resource import Resource, restored
 from server.search.query import Clause, Criterion, Query, Reference, narrowed
 from server.store.store import Page, Version
@@ -33,16 +35,31 @@ class Seen(Protocol):
 @dataclass
 class Sight:
     """Of `snapshot`, by the parties of its resources as they are there. `present` is where the caller's
-    organisations are looked up: rights are those of now, whatever moment is looked at."""
+    organisations are looked up: rights are those of now, whatever moment is looked at. `narrowing` is what the scopes
+    of its token leave of that."""
 
     access: Access
     caller: Caller
     snapshot: Seen
     present: Seen
+    narrowing: Narrowing
     _mine: frozenset[str] | None = None
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing at all is hidden."""
+        return self.caller.role == "secretariat" and self.caller.scopes is None
+
+    async def reads(self, version: Version, letter: Letter = "r") -> bool:
+        """Whether the caller may see this version, and its scopes leave it for this letter."""
+        if not await self.sees(version):
+            return False
+        held = self.caller.scopes
+        return held is None or version.body is None or self.narrowing.leaves(held, letter, restored(version.body))
+
     async def sees(self, version: Version) -> bool:
-        """Whether the caller may see this version. A deletion tells nothing by itself; see `history`."""
+        """Whether the caller may see this version, whatever its scopes: what it sees it may point to. A deletion tells
+        nothing by itself; see `history`."""
         if version.body is None or self.access.sees_at_once(self.caller, version):
             return True
         resource = restored(version.body)
@@ -50,10 +67,19 @@ class Sight:
 
     async def shown(self, versions: Iterable[Version]) -> tuple[Version, ...]:
         """Those of them that the caller may see, in their order."""
-        return tuple([version for version in versions if await self.sees(version)])
+        return tuple([version for version in versions if await self.reads(version)])
+
+    async def searched(self, query: Query) -> Query:
+        """The search among what the caller may see and its scopes leave, wherever it looks. FhirError forbidden (403)
+        when they leave no search of the type."""
+        held, kind = self.caller.scopes, query.resource_type
+        if held is None:
+            return await self.narrowed(query)
+        self.narrowing.check(held, "s", kind)
+        return narrowed(await self.narrowed(query), lambda kind: self.narrowing.criteria(held, "s", kind))
 
     async def narrowed(self, query: Query) -> Query:
-        """The search among what the caller may see, wherever it looks."""
+        """The search among what the caller may see, wherever it looks, whatever its scopes."""
         if self.caller.role == "secretariat":
             return query
         mine = await self.organizations()

@@ -5,21 +5,19 @@ Both are told by the same criteria, so that a search finds exactly what could be
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import product
 
 from server.auth.scopes import Letter, Scopes, constraints, insufficient
 from server.outcome import FhirError
 from server.resource import Resource
 from server.search.match import matches
 from server.search.parse import Parser
-from server.search.query import AnyOf, Clause, Criterion, Token
+from server.search.query import AllOf, AnyOf, Clause, Criterion, Token
 from server.store.store import Indexed
 
 # No resource has an empty id.
 NOTHING: Criterion = Clause("_id", "id", "match", (Token(None, ""),))
-_MOST = 200
 
 
 @dataclass(frozen=True)
@@ -39,7 +37,7 @@ class Narrowing:
         queries = constraints(held, letter, resource_type)
         if queries is None:
             return (NOTHING,)
-        return _any_of([self._criteria(resource_type, query) for query in queries]) if queries else ()
+        return (AnyOf(tuple(self._criterion(resource_type, query) for query in queries)),) if queries else ()
 
     def leaves(self, held: Scopes | None, letter: Letter, resource: Resource) -> bool:
         """Whether the scopes leave this resource for this letter."""
@@ -50,20 +48,9 @@ class Narrowing:
         kind, id = resource["resourceType"], resource.get("id", "")
         return all(matches(criterion, kind, id, rows) for criterion in criteria)
 
-    def _criteria(self, resource_type: str, query: str) -> tuple[Criterion, ...]:
+    def _criterion(self, resource_type: str, query: str) -> Criterion:
         """Of a scope's search; a search that is not understood for this type leaves nothing of it."""
         try:
-            return self.parser.condition(resource_type, query, place="scope").criteria
+            return AllOf(self.parser.condition(resource_type, query, place="scope").criteria)
         except FhirError:
-            return (NOTHING,)
-
-
-def _any_of(alternatives: Sequence[Sequence[Criterion]]) -> tuple[Criterion, ...]:
-    """Criteria that are all met exactly when all of one of the alternatives are."""
-    if len(alternatives) == 1:
-        return tuple(alternatives[0])
-    count = 1
-    for alternative in alternatives:
-        count *= len(alternative)
-    # What cannot be asked of a store is not given.
-    return tuple(AnyOf(tuple(dict.fromkeys(one))) for one in product(*alternatives)) if count <= _MOST else (NOTHING,)
+            return NOTHING

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC
 
 from server.access import Caller, Sight
+from server.auth.scopes import Letter
 from server.interaction.engine import Engine, instant_of
 from server.interaction.read import looking, may_read
 from server.outcome import FhirError
@@ -33,9 +34,12 @@ async def history(
 ) -> Story:
     """Parameters: _count, _since (an instant), _asOf. Versions that the caller may not see are as if they were not
     there: pages are filled up past them, and a total is given only where it counts none of them. FhirError not-found
-    for a resource that never was, or of which nothing is shown."""
+    for a resource that never was, or of which nothing is shown; forbidden (403) for a token without the scope, which
+    is `r` of one resource and `s` of a type."""
+    letter: Letter = "s" if id is None else "r"
     if resource_type is not None:
         engine.known_type(resource_type)
+        engine.narrowing.check(caller.scopes, letter, resource_type)
     asked = dict(pairs)
     count = asked.get("_count", str(DEFAULT_COUNT))
     if not (count.isascii() and count.isdigit()):
@@ -44,10 +48,10 @@ async def history(
     start = cursor(asked["_page"]) if "_page" in asked else None
     wanted = min(max(int(count[:9]), 1), MAX_COUNT)
     async with looking(engine, caller, asked.get("_asOf")) as (snapshot, sight):
-        if caller.role == "secretariat":
+        if sight.is_whole:
             page = await snapshot.history(resource_type, id, since=since, cursor=start, count=wanted)
         else:
-            page = await _shown(snapshot, sight, (resource_type, id), since, start, wanted)
+            page = await _shown(snapshot, sight, (resource_type, id), letter, since, start, wanted)
         if id is not None and not page.versions and since is None and start is None:
             raise FhirError("not-found", f"Finnes ikke / {resource_type}/{id} is not known here.")
         path = "/".join(part for part in (resource_type, id, "_history") if part)
@@ -59,6 +63,7 @@ async def _shown(
     snapshot: Snapshot,
     sight: Sight,
     scope: tuple[str | None, str | None],
+    letter: Letter,
     since: str | None,
     start: Cursor | None,
     wanted: int,
@@ -70,7 +75,7 @@ async def _shown(
     for _ in range(_MOST_CHUNKS):
         chunk = await snapshot.history(*scope, since=since, cursor=at, count=max(wanted + 1, _CHUNK))
         for version in chunk.versions:
-            if await may_read(snapshot, sight, version):
+            if await may_read(snapshot, sight, version, letter):
                 found.append(version)
                 if len(found) > wanted:
                     return Page(tuple(found[:wanted]), Cursor((), found[wanted - 1].ordinal))

@@ -36,12 +36,13 @@ async def search(
     engine: Engine, caller: Caller, resource_type: str, pairs: Sequence[tuple[str, str]], *, strict: bool = False
 ) -> Found:
     """One page of the matches that this caller may see. FhirError for what is not understood, and too-costly
-    (400) for a search that does not end within the store's time limit."""
+    (400) for a search that does not end within the store's time limit, forbidden (403) for a token without the
+    scope."""
     engine.known_type(resource_type)
     try:
         async with looking(engine, caller, dict(pairs).get("_asOf")) as (snapshot, sight):
             parsed = (await parser_at(engine, snapshot, query_text(pairs))).parse(resource_type, pairs, strict=strict)
-            query = await sight.narrowed(parsed.query)
+            query = await sight.searched(parsed.query)
             page = await snapshot.search(query)
             included, cut = await _included(snapshot, sight, page.versions, query.includes)
             moment = snapshot.moment
@@ -56,7 +57,7 @@ async def _included(
     snapshot: Snapshot, sight: Sight, matches: Sequence[Version], includes: Sequence[Include]
 ) -> tuple[tuple[Version, ...], bool]:
     """As Snapshot.include, but step by step: what the caller may not see is not followed either."""
-    if sight.caller.role == "secretariat" or not includes:
+    if sight.is_whole or not includes:
         return await snapshot.include(matches, includes, MAX_INCLUDED)
     steps = [replace(include, iterate=False) for include in includes]
     again = [step for step, include in zip(steps, includes, strict=True) if include.iterate]
@@ -96,8 +97,8 @@ async def explain(engine: Engine, caller: Caller, resource_type: str, pairs: Seq
     engine.known_type(resource_type)
     async with looking(engine, caller, dict(pairs).get("_asOf")) as (snapshot, sight):
         parsed = (await parser_at(engine, snapshot, query_text(pairs))).parse(resource_type, pairs, strict=True)
-        query = await sight.narrowed(parsed.query)
-        if caller.role == "secretariat":
+        query = await sight.searched(parsed.query)
+        if sight.is_whole:
             lines = await snapshot.explain(query)
         else:
             plan = "Planen vises sekretariatet / The plan is shown to the secretariat: it tells how much is stored."

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import jsonpatch
 
 from server.access import Caller, Sight, label_of
+from server.auth.scopes import Letter, insufficient
 from server.interaction.around import Around
 from server.interaction.crosswalk import crossed
 from server.interaction.engine import Engine, Reading
@@ -218,7 +219,23 @@ class Plan:
             draft.stood = restored(draft.before.body)
             await self._check_shown(intent, draft.before)
         draft.settled = intent.method == "POST" and draft.stood is not None
+        self._check_scope(draft, draft.stood)
         self.drafts.append(draft)
+
+    def _check_scope(self, draft: Draft, resource: Resource | None) -> None:
+        """FhirError forbidden (403) unless the scopes of the caller's token leave it this write of a resource as it
+        stands, or as it shall stand."""
+        held, kind = self.caller.scopes, draft.ref[0]
+        if held is None or draft.by_server:
+            return
+        letter: Letter = "d" if draft.intent.method == "DELETE" else "u"
+        if draft.stood is None or draft.settled:
+            letter = "c" if draft.intent.method != "DELETE" else letter
+        self.engine.narrowing.check(held, letter, kind)
+        # A create that finds what is there already answers with it.
+        letter = "r" if draft.settled else letter
+        if resource is not None and not self.engine.narrowing.leaves(held, letter, resource):
+            raise insufficient(letter, kind)
 
     async def _check_shown(self, intent: Intent, before: Version) -> None:
         """What the caller may not see is not there for it. But an id or identifier that is taken cannot be given
@@ -236,7 +253,7 @@ class Plan:
         parser = await parser_at(self.engine, self.snapshot, asked)
         query = parser.condition(intent.resource_type, asked, place=_condition_of(intent))
         if not all(map(_is_identity, query.criteria)):
-            query = await self.sight.narrowed(query)
+            query = await self.sight.searched(query)
         page = await self.snapshot.search(query)
         ids = [version.id for version in page.versions]
         self.found.append((query, frozenset(ids)))
@@ -365,6 +382,7 @@ class Plan:
         method = draft.intent.method
         if draft.settled or (method == "DELETE" and draft.stood is None):
             return
+        self._check_scope(draft, draft.after)
         next_version = self.unchanged[draft.ref] + 1
         if draft.after is None:
             draft.write = Write(*draft.ref, next_version, "DELETE", None)
