@@ -85,9 +85,8 @@ class Merge:
     def of(self, stood: Resource, sent: Resource) -> Resource:
         """The merged resource; `faults` are then complete."""
         result = self._object(stood, sent, "")
-        metas = [one.get("meta") for one in (stood, sent)]
-        if any(isinstance(meta, dict) for meta in metas):
-            before, after = (meta if isinstance(meta, dict) else {} for meta in metas)
+        before, after = stood.get("meta", {}), sent.get("meta", {})
+        if isinstance(after, dict):
             meta = self._object(before, after, "meta.")
             result.pop("meta", None)
             if meta:
