@@ -20,7 +20,9 @@ from starlette.responses import Response
 
 from server import headers, health
 from server.access import Access
+from server.auth import endpoint
 from server.auth.callers import caller_of
+from server.auth.issuer import Issuer
 from server.definitions.capabilities import capabilities
 from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
@@ -36,6 +38,7 @@ from server.operations import Operation, Operations, of_ours
 from server.outcome import FhirError, Issue, outcome
 from server.pages import routes as pages
 from server.portfolio.complete import Complete
+from server.portfolio.labels import Labels
 from server.portfolio.numbers import Numbers
 from server.portfolio.rules import Rules
 from server.resource import Resource, encode
@@ -76,6 +79,7 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
     zone = ZoneInfo(settings.timezone)
     clock = now or (lambda: datetime.now(UTC))
     access = Access(settings.canonical)
+    access.rights.check(registry, RESOURCE_TYPES)
     terminology = Terminology.of(registry)
     parser = Parser(parameters, RESOURCE_TYPES, zone, settings.base, terminology.subsumes, clock, terminology.members)
     return Engine(
@@ -85,7 +89,12 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
         parser=parser,
         indexer=Indexer(parameters, registry.schema, settings.base, settings.timezone),
         access=access,
-        complete=Complete(settings.canonical, clock, Numbers(settings.canonical)),
+        complete=Complete(
+            settings.canonical,
+            clock,
+            Numbers(settings.canonical),
+            Labels(settings.canonical, settings.profiles != "off"),
+        ),
         rules=Rules(settings.canonical, access, settings.profiles),
         base=settings.base,
         resource_types=RESOURCE_TYPES,
@@ -129,12 +138,14 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
             canonical=settings.canonical,
             profiles=settings.profiles,
             started=started,
-            secured=settings.auth != "off",
+            auth=settings.auth,
         )
 
-    callers = caller_of(settings)
+    issuer = Issuer(settings.oidc_issuer)
+    callers = caller_of(settings, issuer)
     fhir = Fhir(engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS)
-    app.router.routes.extend([*fhir.routes(), *health.routes(store)])
+    # Before FHIR's own, which take any two names for a type and an id.
+    app.router.routes.extend([*endpoint.routes(settings, issuer), *fhir.routes(), *health.routes(store)])
     app.router.routes.extend(pages.routes(engine, callers))
     metrics = Metrics()
     app.router.routes.extend(metrics.routes())

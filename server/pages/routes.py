@@ -131,7 +131,7 @@ class Pages:
 
     def _tag(self, caller: Caller, asked: Asked, sequence: int) -> str:
         """All that a page is made of: the program, the data's moment, the day, who asks, and for what."""
-        made_of = (self.started, sequence, self.house.today(), caller.role, caller.organization, asked)
+        made_of = (self.started, sequence, self.house.today(), caller.role, caller.organization, caller.scopes, asked)
         return f'W/"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:24]}"'
 
     def _refusal(self, asked: Asked, error: FhirError) -> Response:

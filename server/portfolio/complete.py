@@ -1,4 +1,5 @@
-"""What the server sets on the portfolio's own Tasks and initiatives. Domain model 5, 9 and 10, column «server».
+"""What the server sets: the label of everything, and more on the portfolio's own Tasks and initiatives. Domain
+model 5, 9 and 10, column «server».
 
 A Task or PlanDefinition that is not of the portfolio (no nep-task-type, no nep-portfolio) is left as it came.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from server.access import Caller, Look
-from server.outcome import FhirError
+from server.portfolio.labels import Labels
 from server.portfolio.numbers import Numbers
 from server.resource import Resource, same
 
@@ -35,25 +36,21 @@ class Complete:
     canonical: str
     now: Callable[[], datetime]
     numbers: Numbers
+    labels: Labels
 
     async def __call__(
         self, sent: Resource, stood: Resource | None, caller: Caller, look: Look, number: Callable[[], Awaitable[str]]
     ) -> Resource:
-        """The resource as it is to be stored: instants, the report's state, organisation numbers beside
+        """The resource as it is to be stored: its label, instants, the report's state, organisation numbers beside
         references, and the initiative's `number` when it is new and has none. Sent again unchanged, it comes out
-        unchanged. FhirError forbidden (403) for a number that is not the sender's to give."""
+        unchanged."""
         if sent["resourceType"] == "Task" and self._task_type(sent):
-            return self._dated(await self._task(sent, stood, look), stood, caller, ("authoredOn", "lastModified"))
-        if sent["resourceType"] == "PlanDefinition":
-            self._check_number(sent, stood, caller)
-            if self._of_portfolio(sent):
-                return self._dated(await self._initiative(sent, stood, number), stood, caller, (None, "date"))
-        return sent
-
-    def _check_number(self, sent: Resource, stood: Resource | None, caller: Caller) -> None:
-        if stood is None and caller.role != "secretariat" and self.numbers.of(sent):
-            text = "Tiltaksnummeret utstedes av tjeneren, utelat det / The server issues the number; leave it out."
-            raise FhirError("forbidden", text, expression="PlanDefinition.identifier")
+            task = await self.labels(await self._task(sent, stood, look), stood, caller, look)
+            return self._dated(task, stood, caller, ("authoredOn", "lastModified"))
+        labelled = await self.labels(sent, stood, caller, look)
+        if sent["resourceType"] == "PlanDefinition" and self._of_portfolio(sent):
+            return self._dated(await self._initiative(labelled, stood, number), stood, caller, (None, "date"))
+        return labelled
 
     async def _initiative(
         self, sent: Resource, stood: Resource | None, number: Callable[[], Awaitable[str]]
