@@ -15,6 +15,7 @@ import uvicorn
 
 from server.app import create_app, engine_of, store_of
 from server.auth.tokens import Tokens, duration
+from server.connection import connection
 from server.definitions.snapshots import DefinitionError
 from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
@@ -39,9 +40,13 @@ def serve() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=connection(settings.request_timeout),
+        # It would print query strings, and some clients put there what should not lie in a log.
         access_log=False,
         server_header=False,
+        # create_app believes the proxies that the settings name; uvicorn would believe any on this machine.
+        proxy_headers=False,
+        limit_concurrency=settings.max_connections,
         # Longer than clients and proxies keep an idle connection: who closes it first never races with a request.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
@@ -14,6 +16,7 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 
 _PREFIX = "PORTFOLIO_"
 _UNITS = {"": 1, "kib": 1024, "mib": 1024**2}
+_PERIODS = {"second": 1, "minute": 60, "hour": 3600}
 
 # Names that are no settings here, with the values they may have (none: any). The first three and OIDC_… belong to
 # parts that are not here yet, and what an installation sets for them already must not stop it; the last two are
@@ -56,6 +59,37 @@ def _url_or_none(text: str) -> str:
     return _url(text) if text else ""
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests in so many seconds."""
+
+    count: int
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.count} requests in {self.seconds} s"
+
+
+def _rate(text: str) -> str:
+    if text != "off" and not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour)", text):
+        raise ValueError("expected a count and a period, e.g. 600/minute, or off")
+    return text
+
+
+def _rate_of(text: str) -> Rate | None:
+    count, _, period = text.partition("/")
+    return Rate(int(count), _PERIODS[period]) if period else None
+
+
+def _networks(text: str) -> str:
+    try:
+        for one in text.split(",") if text else []:
+            ip_network(one.strip())
+    except ValueError:
+        raise ValueError("expected addresses or networks with commas between, e.g. 10.0.0.5,10.1.0.0/16") from None
+    return text
+
+
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%\w+)?", text):
         raise ValueError("expected an address or host name alone, e.g. 127.0.0.1, ::1 or registry.example")
@@ -89,6 +123,20 @@ class Settings(BaseSettings):
     )
     keys: Path = Field(Path("./data/keys"), description="folder of signing keys; made at first start in dev")
     max_body: Annotated[str, AfterValidator(_bytes)] = Field("5 MiB", description="larger bodies get 413")
+    rate_address: Annotated[str, AfterValidator(_rate)] = Field(
+        "1200/minute", description="requests of one address (IPv6: one /64), or off; more get 429"
+    )
+    rate_client: Annotated[str, AfterValidator(_rate)] = Field(
+        "600/minute", description="requests of one client or signed-in person, or off; more get 429"
+    )
+    max_expensive: int = Field(2, ge=1, le=1000, description="expensive operations of one client at once; more get 429")
+    max_connections: int = Field(500, ge=1, le=100_000, description="connections of one process; more get 503")
+    request_timeout: int = Field(
+        30, ge=1, le=3600, description="seconds that the head of a request, and then its body, may take to arrive"
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        "", description="addresses and networks of the proxies whose X-Forwarded-For is believed"
+    )
 
     @cached_property
     def base(self) -> str:
@@ -101,6 +149,14 @@ class Settings(BaseSettings):
         """Bytes."""
         number, unit = re.fullmatch(r"(\d+) ?(\w*)", self.max_body).groups()  # type: ignore[union-attr]
         return int(number) * _UNITS[unit.lower()]
+
+    @cached_property
+    def address_rate(self) -> Rate | None:
+        return _rate_of(self.rate_address)
+
+    @cached_property
+    def client_rate(self) -> Rate | None:
+        return _rate_of(self.rate_client)
 
     @cached_property
     def sqlite_path(self) -> Path:

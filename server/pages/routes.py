@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
@@ -30,28 +31,7 @@ from server.pages.render import FOLDER, Renderer
 from server.pages.standpoint import Place, first_search, place
 from server.store.store import Unavailable
 
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self' data:; form-action 'self'; base-uri 'none'; "
-    "frame-ancestors 'none'"
-)
-_GUARDS = {
-    "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "strict-origin-when-cross-origin",
-}
 _MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
-
-
-def routes(engine: Engine, caller_of: CallerOf) -> list[BaseRoute]:
-    """`/`, `/tiltak/{number}` and `/static/{name}`. `caller_of` tells who asks."""
-    root = urlsplit(engine.base).path.rstrip("/").removesuffix("fhir").rstrip("/")
-    codes = Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem"))
-    pages = Pages(House(engine, codes, root), caller_of, Renderer.of(engine.parser.zone))
-    return [
-        Route("/", pages.portfolio),
-        Route("/tiltak/{number}", pages.initiative),
-        Route("/static/{name}", pages.static),
-    ]
 
 
 @dataclass(frozen=True)
@@ -65,6 +45,21 @@ class Pages:
         default_factory=lambda: {file.name: file.read_bytes() for file in (FOLDER / "static").iterdir()}
     )
     started: str = field(init=False)
+
+    @classmethod
+    def of(cls, engine: Engine, caller_of: CallerOf) -> Pages:
+        """The pages over an engine. `caller_of` tells who asks."""
+        root = urlsplit(engine.base).path.rstrip("/").removesuffix("fhir").rstrip("/")
+        codes = Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem"))
+        return cls(House(engine, codes, root), caller_of, Renderer.of(engine.parser.zone))
+
+    def routes(self) -> list[BaseRoute]:
+        """`/`, `/tiltak/{number}` and `/static/{name}`."""
+        return [
+            Route("/", self.portfolio),
+            Route("/tiltak/{number}", self.initiative),
+            Route("/static/{name}", self.static),
+        ]
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "started", self.house.engine.now().isoformat())
@@ -91,9 +86,9 @@ class Pages:
         name = request.path_params["name"]
         content = self.files.get(name)
         if content is None:
-            return Response("Ikke funnet / Not found", 404, _GUARDS, "text/plain; charset=utf-8")
+            return Response("Ikke funnet / Not found", 404, None, "text/plain; charset=utf-8")
         age = int(timedelta(days=365).total_seconds())
-        kept = {**_GUARDS, "Cache-Control": f"public, max-age={age}, immutable"}
+        kept = {"Cache-Control": f"public, max-age={age}, immutable"}
         return Response(content, 200, kept, _MEDIA[f".{name.rpartition('.')[2]}"])
 
     async def _page(
@@ -105,7 +100,7 @@ class Pages:
             asked = asking.read(self.house.root, path, fhir_headers.query(request.scope), language)
             asking.check(asked)
             if asked.emptied:
-                return RedirectResponse(asked.url(), 303, {**_GUARDS, "Cache-Control": "no-store"})
+                return RedirectResponse(asked.url(), 303, {"Cache-Control": "no-store"})
             return await self._answer(request, asked, build)
         except FhirError as error:
             return self._refusal(asked, error)
@@ -118,7 +113,6 @@ class Pages:
         caller = await self.caller_of(request)
         found = await first_search(self.house, caller, asked)
         tags = {
-            **_GUARDS,
             "ETag": self._tag(caller, asked, found.moment.sequence),
             "Cache-Control": "private, no-cache",
             "Vary": "Accept-Language, Authorization",
@@ -134,8 +128,16 @@ class Pages:
         made_of = (self.started, sequence, self.house.today(), caller.role, caller.organization, asked)
         return f'W/"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:24]}"'
 
+    def refusal(self, request: Request, error: FhirError) -> Response:
+        """The page of an error that arose outside any page, in the language that was asked for."""
+        path, language = request.scope["path"], request.headers.get("accept-language", "")
+        asked = asking.blank(self.house.root, path, language)
+        with suppress(FhirError):
+            asked = asking.read(self.house.root, path, fhir_headers.query(request.scope), language)
+        return self._refusal(asked, error)
+
     def _refusal(self, asked: Asked, error: FhirError) -> Response:
         faults = tuple((issue.text, issue.expression) for issue in error.issues)
         page = RefusalPage(asked.frame(f"{self.house.engine.base}/metadata"), error.status, faults)
-        headers = {**_GUARDS, **error.headers, "Cache-Control": "no-store"}
+        headers = {**error.headers, "Cache-Control": "no-store"}
         return Response(self.renderer.render("refusal.html", page), error.status, headers, "text/html; charset=utf-8")
