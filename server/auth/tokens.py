@@ -6,21 +6,19 @@ import os
 import re
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, get_args
 
-import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
 
 from server.access import ANONYMOUS, SECRETARIAT, Caller, Role
+from server.auth import jose
+from server.auth.jose import NotAccepted
 from server.outcome import FhirError
 from server.settings import WrongSetting
 
@@ -34,7 +32,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 class Tokens:
     """Issues and checks tokens for one audience, the FHIR base."""
 
-    key: Ed25519PrivateKey
+    key: OKPKey
     audience: str
     _known: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
@@ -47,18 +45,18 @@ class Tokens:
             folder.mkdir(parents=True, exist_ok=True)
             if not path.exists():
                 _make(path)
-            key = load_pem_private_key(path.read_bytes(), None)
+            key = OKPKey.import_key(path.read_bytes())
         except OSError as error:
             raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected a folder of keys; {error.strerror}") from None
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except (JoseError, ValueError, TypeError):
             key = None
-        if not isinstance(key, Ed25519PrivateKey):
+        if key is None or not isinstance(key.private_key, Ed25519PrivateKey):
             raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected an Ed25519 private key, unencrypted, in {_FILE}")
         return cls(key, audience)
 
     def issue(self, role: Role, organization: str, ttl: timedelta) -> str:
         """A token for a role and, for reporters, the organisation's number or slug."""
-        now = datetime.now(UTC)
+        now = int(time.time())
         claims = {
             "iss": self.audience,
             "aud": self.audience,
@@ -66,9 +64,9 @@ class Tokens:
             "role": role,
             "organization": organization,
             "iat": now,
-            "exp": now + ttl,
+            "exp": now + int(ttl.total_seconds()),
         }
-        return jwt.encode(claims, self.key, algorithm="EdDSA")
+        return jwt.encode({"alg": "Ed25519"}, claims, self.key, algorithms=["Ed25519"])
 
     def caller(self, authorization: str | None) -> Caller:
         """Who an Authorization header speaks for; anonymous without one. FhirError login (401)."""
@@ -77,7 +75,10 @@ class Tokens:
         scheme, _, token = authorization.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise _refused("expected Authorization: Bearer TOKEN", "invalid_request")
-        claims = self._claims(token.strip())
+        try:
+            claims = self._claims(token.strip())
+        except NotAccepted as refused:
+            raise _refused(refused.reason, refused.error) from None
         roles: dict[Any, Role] = {role: role for role in get_args(Role)}
         role = roles.get(claims.get("role"))
         if role is None:
@@ -91,18 +92,10 @@ class Tokens:
         known = self._known.get(token)
         if known is not None and known["exp"] > time.time():
             return known
-        try:
-            claims: dict[str, Any] = jwt.decode(
-                token,
-                self.key.public_key(),
-                algorithms=["EdDSA"],
-                audience=self.audience,
-                issuer=self.audience,
-                leeway=5,
-                options={"require": ["exp", "iat", "sub"]},
-            )
-        except jwt.PyJWTError as error:
-            raise _refused(str(error), "invalid_token") from None
+        claims = jose.verified(token, [self.key], algorithms=("Ed25519", "EdDSA"), types=("jwt",)).claims
+        jose.check_claims(
+            claims, issuer=self.audience, audience=self.audience, now=time.time(), leeway=5, needed=("iat", "sub")
+        )
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
         self._known[token] = claims
