@@ -137,9 +137,8 @@ def _settings() -> Settings:
 def _existing(settings: Settings) -> Settings:
     """Stops where there is no store yet: an empty one, made for a mistyped name, would have no faults."""
     if not settings.sqlite_path.is_file():
-        _stop(
-            f"PORTFOLIO_STORE={shown(settings.store)}: there is no such file; expected a store that was loaded or served"
-        )
+        name = f"PORTFOLIO_STORE={shown(settings.store)}"
+        _stop(f"{name}: there is no such file; expected a store that was loaded or served")
     return settings
 
 

@@ -21,6 +21,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from server import guards, health
 from server.access import Access
 from server.auth.callers import caller_of
+from server.auth.sessions import Sessions
 from server.definitions.capabilities import capabilities
 from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
@@ -34,6 +35,7 @@ from server.limits import Limits
 from server.metrics import Metrics
 from server.operations import Operation, Operations
 from server.outcome import FhirError
+from server.pages.door import Door
 from server.pages.routes import Pages
 from server.portfolio.complete import Complete
 from server.portfolio.rules import Rules
@@ -133,7 +135,8 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     fhir = Fhir(
         engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS, limits
     )
-    pages = Pages.of(engine, callers)
+    sessions = None if settings.auth == "off" else Sessions.of(settings)
+    pages = Pages.of(engine, Door(settings, callers, limits, sessions))
     metrics = Metrics()
     app.router.routes.extend([*fhir.routes(), *health.routes(store), *pages.routes(), *metrics.routes()])
     _handle_errors(app, Refusals(pages))

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from joserfc import jwt
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, JWKRegistry, Key, RSAKey, import_from_pem_key
+from joserfc.jwk import ECKey, JWKRegistry, Key, RSAKey
 
 from server.access import Caller
 from server.auth.fetching import Away, fetched
@@ -172,12 +172,22 @@ def _key(settings: Settings) -> Key | None:
     try:
         content = path.read_bytes()
         is_jwk = content.lstrip().startswith(b"{")
-        key = JWKRegistry.import_key(json.loads(content)) if is_jwk else import_from_pem_key(content)
+        key = JWKRegistry.import_key(json.loads(content)) if is_jwk else _pem(content)
     except (JoseError, ValueError, TypeError, OSError):
         key = None
     if not isinstance(key, RSAKey | ECKey) or not key.is_private:
         raise WrongSetting(f"PORTFOLIO_OIDC_CLIENT_KEY={path}: expected a private RSA or EC key, as JWK or PEM")
     return key
+
+
+def _pem(content: bytes) -> Key:
+    """ValueError for what is neither of them."""
+    for kind in (RSAKey, ECKey):
+        try:
+            return kind.import_key(content)
+        except (JoseError, ValueError, TypeError):
+            continue
+    raise ValueError("neither an RSA nor an EC key")
 
 
 def _algorithm(key: Key) -> str:
