@@ -65,7 +65,7 @@ class Browser:
         return self.post(form["action"], {**hidden, **fields})
 
     def sign_in(self, user: str, url: str = "/logg-inn") -> httpx.Response:
-        return self.submit(self.page(url).one("form", method="post"), user=user)
+        return self.submit(self.page(url).one("main").one("form"), user=user)
 
 
 @pytest.fixture(scope="module")
