@@ -20,7 +20,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from server import guards, health
 from server.access import Access
+from server.auth import endpoint
 from server.auth.callers import caller_of
+from server.auth.issuer import Issuer
 from server.auth.sessions import Sessions
 from server.definitions.capabilities import capabilities
 from server.definitions.conformance import Conformance
@@ -127,18 +129,21 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
             base=settings.base,
             canonical=settings.canonical,
             started=started,
-            secured=settings.auth != "off",
+            auth=settings.auth,
         )
 
     limits = Limits(settings)
-    callers = limits.callers(caller_of(settings))
+    issuer = Issuer(settings.oidc_issuer)
+    callers = limits.callers(caller_of(settings, issuer))
     fhir = Fhir(
         engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS, limits
     )
     sessions = None if settings.auth == "off" else Sessions.of(settings)
-    pages = Pages.of(engine, Door(settings, callers, limits, sessions))
+    pages = Pages.of(engine, Door(settings, callers, limits, sessions), issuer)
     metrics = Metrics()
-    app.router.routes.extend([*fhir.routes(), *health.routes(store), *pages.routes(), *metrics.routes()])
+    # Those for tokens stand before FHIR's own, which take any two names for a type and an id.
+    app.router.routes.extend([*endpoint.routes(settings, issuer), *fhir.routes(), *health.routes(store)])
+    app.router.routes.extend([*pages.routes(), *metrics.routes()])
     _handle_errors(app, Refusals(pages))
     _surround(app, settings, limits, Refusals(pages), metrics)
     return app

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
 
@@ -148,10 +148,10 @@ def is_loopback(address: str) -> bool:
 
 
 def _key(caller: Caller) -> str:
-    """A client by its id, a person by the name, a stranger by the address."""
+    """A client by its id and whom it acts for, a person by the name, a stranger by the address."""
     if caller.role == "anonymous":
         return network(caller.address)
-    return repr(replace(caller, address=""))
+    return repr((caller.client or caller.name, caller.organization, caller.role))
 
 
 def _throttled(what: str, wait: float) -> FhirError:

@@ -100,11 +100,14 @@ def _networks(text: str) -> str:
     return text
 
 
+def safe_url(text: str) -> bool:
+    """Whether what is fetched there cannot be changed on the way: https, or http on loopback."""
+    return bool(re.fullmatch(r"(https://[^/?#\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^?#\s]*)?", text))
+
+
 def _issuer(text: str) -> str:
     """As it is written: an issuer's name is compared letter by letter, a slash at its end included."""
-    if text and not re.fullmatch(
-        r"https://[^/?#\s]+(/[^?#\s]*)?|http://(127\.0\.0\.1|localhost|\[::1\])[^?#\s]*", text
-    ):
+    if text and not safe_url(text):
         raise ValueError("expected the issuer's https URL, as in its tokens' iss; http is for loopback only")
     return text
 

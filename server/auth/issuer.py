@@ -9,11 +9,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from server.auth import jose
 from server.auth.fetching import FRESH, Away, Kept, fetched
 from server.auth.jose import Keys, NotAccepted
+from server.settings import safe_url
 
 ACCESS_TOKEN = frozenset({"", "jwt", "at+jwt"})
 ID_TOKEN = frozenset({"", "jwt"})
@@ -79,16 +79,13 @@ class Issuer:
         if not isinstance(metadata, dict) or metadata.get("issuer") != self.url:
             raise Away("its discovery document names another issuer")
         keys_url = metadata.get("jwks_uri")
-        if not isinstance(keys_url, str) or not self._as_safe(keys_url):
-            raise Away("its discovery document has no jwks_uri, or one less safe than the issuer itself")
+        if not isinstance(keys_url, str) or not safe_url(keys_url):
+            raise Away("its discovery document has no jwks_uri that is https, or http on loopback")
         try:
             keys = Keys.of(await fetched(keys_url))
         except ValueError as error:
             raise Away(f"{keys_url}: {error}") from None
         return Published(metadata, keys, _algorithms(metadata))
-
-    def _as_safe(self, url: str) -> bool:
-        return urlsplit(url).scheme in ("https", urlsplit(self.url).scheme)
 
 
 def _algorithms(metadata: dict[str, Any]) -> tuple[str, ...]:

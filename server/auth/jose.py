@@ -14,7 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc.errors import ExpiredTokenError, InvalidClaimError, JoseError, MissingClaimError, SecurityWarning
 from joserfc.jwk import JWKRegistry, Key, OctKey
-from joserfc.jws import JWSRegistry, extract_compact, validate_compact
+from joserfc.jws import CompactSignature, JWSRegistry, extract_compact, validate_compact
 from joserfc.jwt import ClaimsOption, JWTClaimsRegistry
 
 # Asymmetric only: with a shared secret whoever can check a token could also make one. Both names of Ed25519 are
@@ -101,21 +101,31 @@ def public_key(jwk: Any) -> Key | None:
 
 def header_of(token: str) -> dict[str, Any]:
     """The header, not yet to be believed. NotAccepted for what is no signed JWT or too long."""
+    return _extracted(token).protected
+
+
+def unverified_claims(token: str) -> dict[str, Any]:
+    """The claims, not to be believed: only to find out whose keys are to be asked. NotAccepted."""
+    return _claims(_extracted(token).payload)
+
+
+def _extracted(token: str) -> CompactSignature:
     if len(token) > MAX_TOKEN:
         raise NotAccepted(f"it is longer than {MAX_TOKEN} characters")
     try:
-        protected = extract_compact(token.encode(), registry=_Sizes()).protected
+        extracted = extract_compact(token.encode(), registry=_Sizes())
     except _MALFORMED:
         raise NotAccepted("it is no signed JWT") from None
-    if not isinstance(protected, dict):
+    if not isinstance(extracted.protected, dict):
         raise NotAccepted("it is no signed JWT")
-    return protected
+    return extracted
 
 
 def verified(token: str, keys: Sequence[Key], *, algorithms: Collection[str], types: Collection[str]) -> Signed:
     """What the token says, once one of the keys has signed it. `types`: the values that `typ` may have, in lower
     case and without "application/", "" where it may be absent. NotAccepted."""
-    header = header_of(token)
+    signed = _extracted(token)
+    header = signed.protected
     allowed = [name for name in algorithms if name in ALGORITHMS]
     # joserfc takes an empty list for its own, which holds a symmetric algorithm.
     if not allowed or header.get("alg") not in allowed:
@@ -124,7 +134,6 @@ def verified(token: str, keys: Sequence[Key], *, algorithms: Collection[str], ty
         raise NotAccepted("it has a critical header that is not known here")
     if str(header.get("typ") or "").lower().removeprefix("application/") not in types:
         raise NotAccepted("it is another kind of token")
-    signed = extract_compact(token.encode(), registry=_Sizes())
     if not any(_signs(signed, key, allowed) for key in keys):
         raise NotAccepted("its signature does not hold")
     return Signed(header, _claims(signed.payload))
@@ -159,7 +168,7 @@ _WRONG = {
 }
 
 
-def _signs(signed: Any, key: Key, algorithms: Collection[str]) -> bool:
+def _signs(signed: CompactSignature, key: Key, algorithms: Collection[str]) -> bool:
     try:
         key.check_alg(signed.protected["alg"])
         registry = _Sizes(algorithms=algorithms, strict_check_header=False)

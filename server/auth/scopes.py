@@ -16,8 +16,8 @@ from server.outcome import FhirError
 from server.search.urls import pairs_of
 
 Letter = Literal["c", "r", "u", "d", "s"]
-# The letters stand in this order. Scopes of a patient's context (patient/…) name nothing here; user/… is what a person's
-# sign-in is given.
+# The letters stand in this order. Scopes of a patient's context (patient/…) name nothing here; user/… is what the
+# sign-in of a person is given.
 _FORM = re.compile(r"(?:system|user)/(\*|[A-Z][A-Za-z]{1,63})\.(?=[cruds])(c?r?u?d?s?)(?:\?([^\s#]{1,500}))?")
 # Above this many, a token says more than can be asked of the store at each search.
 MOST = 50
@@ -69,9 +69,10 @@ def scopes(texts: Iterable[str]) -> Scopes:
 
 
 def narrowed(asked: Scopes, allowed: Scopes) -> Scopes:
-    """What of `asked` is within `allowed`."""
-    shared = (both for one in asked for other in allowed if (both := one.within(other)) is not None)
-    return tuple(dict.fromkeys(shared))
+    """What of `asked` is within `allowed`, without what another of them gives already."""
+    shared = [both for one in asked for other in allowed if (both := one.within(other)) is not None]
+    found = tuple(dict.fromkeys(shared))
+    return tuple(one for one in found if not any(one != other and one.within(other) == one for other in found))
 
 
 def constraints(held: Scopes | None, letter: Letter, resource_type: str) -> tuple[str, ...] | None:
@@ -97,7 +98,7 @@ def insufficient(letter: Letter, resource_type: str) -> FhirError:
 
 
 def _of_itself(query: str) -> bool:
-    """A resource must show by itself whether it meets the search: no chain, no _has, nothing that says how to answer."""
+    """Whether a resource shows by itself that it meets the search: no chain, no _has, no parameter of the answer."""
     try:
         pairs = pairs_of(query)
     except FhirError:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import time
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
@@ -15,11 +16,9 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
-from server.access import ANONYMOUS, SECRETARIAT, Caller, Role
+from server.access import Role
 from server.auth import jose
-from server.auth.jose import NotAccepted
 from server.auth.keyfile import write_once
-from server.outcome import FhirError
 from server.settings import WrongSetting
 
 _FILE = "token-ed25519.pem"
@@ -34,7 +33,7 @@ class Tokens:
 
     key: OKPKey
     audience: str
-    _known: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
+    _known: dict[bytes, dict[str, Any]] = field(default_factory=dict, repr=False, compare=False)
 
     @classmethod
     def of(cls, folder: Path, audience: str) -> Tokens:
@@ -54,8 +53,8 @@ class Tokens:
             raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected an Ed25519 private key, unencrypted, in {_FILE}")
         return cls(key, audience)
 
-    def issue(self, role: Role, organization: str, ttl: timedelta) -> str:
-        """A token for a role and, for reporters, the organisation's number or slug."""
+    def issue(self, role: Role, organization: str, ttl: timedelta, **more: str) -> str:
+        """A token for a role and, for reporters, the organisation's number or slug; `more` are further claims."""
         now = int(time.time())
         claims = {
             "iss": self.audience,
@@ -65,31 +64,14 @@ class Tokens:
             "organization": organization,
             "iat": now,
             "exp": now + int(ttl.total_seconds()),
+            **more,
         }
         return jwt.encode({"alg": "Ed25519"}, claims, self.key, algorithms=["Ed25519"])
 
-    def caller(self, authorization: str | None) -> Caller:
-        """Who an Authorization header speaks for; anonymous without one. FhirError login (401)."""
-        if not authorization:
-            return ANONYMOUS
-        scheme, _, token = authorization.partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise _refused("expected Authorization: Bearer TOKEN", "invalid_request")
-        try:
-            claims = self._claims(token.strip())
-        except NotAccepted as refused:
-            raise _refused(refused.reason, refused.error) from None
-        roles: dict[Any, Role] = {role: role for role in get_args(Role)}
-        role = roles.get(claims.get("role"))
-        if role is None:
-            raise _refused("the token's role is not known", "invalid_token")
-        return (
-            SECRETARIAT if role == "secretariat" else Caller(role, str(claims.get("organization", "")), claims["sub"])
-        )
-
-    def _claims(self, token: str) -> dict[str, Any]:
-        """The claims of a token that holds. One that was found to hold is remembered until it expires."""
-        known = self._known.get(token)
+    def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a token that holds. One that was found to hold is remembered until it expires. NotAccepted."""
+        digest = hashlib.sha256(token.encode("utf-8", "replace")).digest()
+        known = self._known.get(digest)
         if known is not None and known["exp"] > time.time():
             return known
         claims = jose.verified(token, [self.key], algorithms=("Ed25519", "EdDSA"), types=("jwt",)).claims
@@ -98,7 +80,7 @@ class Tokens:
         )
         if len(self._known) >= _REMEMBERED:
             self._known.clear()
-        self._known[token] = claims
+        self._known[digest] = claims
         return claims
 
 
@@ -113,12 +95,3 @@ def duration(text: str) -> timedelta:
     if not found:
         raise ValueError(f"«{text}» is no duration; expected e.g. 30m, 1h or 7d")
     return timedelta(seconds=int(found.group(1)) * _SECONDS[found.group(2)])
-
-
-def _refused(reason: str, error: str) -> FhirError:
-    challenge = f'Bearer realm="fhir", error="{error}"'
-    return FhirError(
-        "login",
-        f"Ugyldig tilgangsbevis / The token is not accepted: {reason}.",
-        headers={"WWW-Authenticate": challenge},
-    )

@@ -119,7 +119,7 @@ class Door:
     def _is_ours(self, request: Request) -> bool:
         """By the Origin that every browser sends with a form: that of the base, or of the host that was asked for,
         which no page of another site can choose. A bearer token is sent by no form at all."""
-        if (headers.sent(request.scope, b"authorization") or "").lower().startswith("bearer "):
+        if (headers.sent(request.scope, b"authorization") or "").lower().startswith(("bearer ", "dpop ")):
             return True
         origin = headers.sent(request.scope, b"origin") or ""
         base = urlsplit(self.settings.base)

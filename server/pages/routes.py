@@ -44,17 +44,18 @@ class Pages:
     house: House
     door: Door
     renderer: Renderer
+    issuer: Issuer
     files: dict[str, bytes] = field(
         default_factory=lambda: {file.name: file.read_bytes() for file in (FOLDER / "static").iterdir()}
     )
     started: str = field(init=False)
 
     @classmethod
-    def of(cls, engine: Engine, door: Door) -> Pages:
-        """The pages over an engine. `door` tells who comes in."""
+    def of(cls, engine: Engine, door: Door, issuer: Issuer) -> Pages:
+        """The pages over an engine. `door` tells who comes in, `issuer` who signs in under oidc."""
         root = urlsplit(engine.base).path.rstrip("/").removesuffix("fhir").rstrip("/")
         codes = Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem"))
-        return cls(House(engine, codes, root), door, Renderer.of(engine.parser.zone))
+        return cls(House(engine, codes, root), door, Renderer.of(engine.parser.zone), issuer)
 
     def routes(self) -> list[BaseRoute]:
         """`/`, `/tiltak/{number}`, `/static/{name}`, and those of the sign-in where people sign in."""
@@ -74,7 +75,7 @@ class Pages:
             return None
         base = urlsplit(settings.base)
         redirect = f"{base.scheme}://{base.netloc}{self.house.root}{ANSWER}"
-        return CodeFlow(settings, Issuer(settings.oidc_issuer), redirect)
+        return CodeFlow(settings, self.issuer, redirect)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "started", self.house.engine.now().isoformat())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -17,7 +18,7 @@ from server.auth import fetching, jose
 from server.auth.issuer import ID_TOKEN, Issuer
 from server.auth.jose import NotAccepted
 from server.outcome import FhirError
-from tests.auth.issuers import AUDIENCE, SmallIssuer, another_key, key, small_issuer
+from tests.auth.issuers import AUDIENCE, ISSUERS, PARENT, VEST, SmallIssuer, key, small_issuer
 
 
 class Clock:
@@ -31,6 +32,13 @@ class Clock:
 @pytest.fixture
 def small() -> Iterator[SmallIssuer]:
     with small_issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module", params=ISSUERS)
+def either(request: pytest.FixtureRequest) -> Iterator[SmallIssuer]:
+    """The small issuer, and the certified provider."""
+    with ISSUERS[request.param]() as issuer:
         yield issuer
 
 
@@ -50,8 +58,10 @@ def unsigned(token: str, **header: str) -> str:
     return f"{stated}.{claims}."
 
 
-async def test_a_good_token_says_its_claims(small, issuer):
-    assert (await issuer.claims(small.token(scope="x"), AUDIENCE))["scope"] == "x"
+async def test_a_good_token_says_its_claims(either):
+    claims = await Issuer(either.url).claims(either.granted(f"{AUDIENCE}/les"), AUDIENCE)
+    assert (claims["client_id"], claims[PARENT]) == ("client-1", VEST)
+    assert claims["scope"] in (f"{AUDIENCE}/les", [f"{AUDIENCE}/les"])
 
 
 @pytest.mark.parametrize(("kind", "size", "algorithm"), [
@@ -79,8 +89,8 @@ FAULTS = {
     "alg none": (lambda s: unsigned(s.token(), alg="none", kid="first"), "algorithm"),
     "alg NONE": (lambda s: unsigned(s.token(), alg="NonE", kid="first"), "algorithm"),
     "no alg": (lambda s: unsigned(s.token(), kid="first"), "no signed JWT"),
-    "another's key under its name": (lambda s: s.token(signed_by=another_key()), "signature"),
-    "a key that is not published": (lambda s: s.token(signed_by=another_key("unknown")), "key is not one"),
+    "another's key under its name": (lambda s: s.token(signed_by=key()), "signature"),
+    "a key that is not published": (lambda s: s.token(signed_by=key("unknown")), "key is not one"),
     "another kind of token": (lambda s: s.token(header={"typ": "dpop+jwt"}), "another kind"),
     "claims changed": (lambda s: spoilt(s.token()), "signature"),
     "two parts": (lambda s: s.token().rpartition(".")[0], "no signed JWT"),
@@ -97,34 +107,34 @@ def spoilt(token: str) -> str:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_token_that_does_not_hold_is_refused_with_its_reason(small, issuer, fault):
+async def test_a_token_that_does_not_hold_is_refused_with_its_reason(either, fault):
     make, reason = FAULTS[fault]
-    token = make(small)
+    token = make(either)
     with pytest.raises(NotAccepted) as caught:
-        await issuer.claims(token, AUDIENCE)
+        await Issuer(either.url).claims(token, AUDIENCE)
     assert reason in caught.value.reason
     assert not any(part and part in caught.value.reason for part in token.split(".")[1:])
 
 
 @pytest.mark.parametrize("encoded", ["PEM", "JWK"])
-async def test_a_public_key_is_no_secret(small, issuer, encoded):
+async def test_a_public_key_is_no_secret(either, encoded):
     """HS256 with the published key as the secret: RFC 8725 section 2.1."""
-    public = small.key.raw_value.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-    secret = public if encoded == "PEM" else json.dumps(small.key.as_dict(private=False)).encode()
-    body = unsigned(small.token(), alg="HS256", kid="first").rstrip(".")
+    public = either.key.raw_value.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    secret = public if encoded == "PEM" else json.dumps(either.key.as_dict(private=False)).encode()
+    body = unsigned(either.token(), alg="HS256", kid="first").rstrip(".")
     made = base64.urlsafe_b64encode(hmac.digest(secret, body.encode(), "sha256")).decode().rstrip("=")
     with pytest.raises(NotAccepted, match="algorithm"):
-        await issuer.claims(f"{body}.{made}", AUDIENCE)
+        await Issuer(either.url).claims(f"{body}.{made}", AUDIENCE)
 
 
 @pytest.mark.parametrize(("seconds", "holds"), [(-20, True), (-40, False)])
-async def test_clocks_may_differ_by_the_leeway_alone(small, issuer, seconds, holds):
-    token = small.token(exp=small.claims()["iat"] + seconds)
+async def test_clocks_may_differ_by_the_leeway_alone(either, seconds, holds):
+    token = either.token(exp=either.claims()["iat"] + seconds)
     if holds:
-        assert await issuer.claims(token, AUDIENCE)
+        assert await Issuer(either.url).claims(token, AUDIENCE)
     else:
         with pytest.raises(NotAccepted):
-            await issuer.claims(token, AUDIENCE)
+            await Issuer(either.url).claims(token, AUDIENCE)
 
 
 async def test_a_token_of_sign_in_is_of_another_kind(small, issuer):
@@ -142,21 +152,31 @@ async def test_a_symmetric_or_encrypting_key_among_the_published_checks_nothing(
     assert [one.kid for one in keys] == ["first"]
 
 
-async def test_a_rotated_key_is_fetched_once_it_is_met(small, issuer, clock):
-    await issuer.claims(small.token(), AUDIENCE)
-    old, small.key = small.token(), key("second")
-    small.published.append(small.key)
+async def test_a_rotated_key_is_fetched_once_it_is_met(either, clock):
+    issuer = Issuer(either.url, elapsed=clock)
+    old = either.granted(f"{AUDIENCE}/les")
+    await issuer.claims(either.token(), AUDIENCE)
+    either.rotate(f"rotated-{time.time_ns()}")
     clock.seconds += fetching.RETRY
-    assert await issuer.claims(small.token(), AUDIENCE)
+    assert await issuer.claims(either.granted(f"{AUDIENCE}/les"), AUDIENCE)
     assert await issuer.claims(old, AUDIENCE)
-    assert small.asked.count("/jwks") == 2
+
+
+async def test_a_withdrawn_key_checks_nothing_once_the_keys_are_looked_at(small, issuer, clock):
+    small.rotate("second")
+    old = small.published[1]
+    assert await issuer.claims(small.token(signed_by=old), AUDIENCE)
+    small.published.remove(old)
+    clock.seconds += fetching.FRESH
+    with pytest.raises(NotAccepted, match="key is not one"):
+        await issuer.claims(small.token(signed_by=old), AUDIENCE)
 
 
 async def test_unknown_keys_are_not_asked_for_again_and_again(small, issuer, clock):
     await issuer.claims(small.token(), AUDIENCE)
     for count in range(20):
         with pytest.raises(NotAccepted):
-            await issuer.claims(small.token(signed_by=another_key(f"unknown-{count}")), AUDIENCE)
+            await issuer.claims(small.token(signed_by=key(f"unknown-{count}")), AUDIENCE)
     assert small.asked.count("/jwks") == 1
 
 
@@ -237,7 +257,7 @@ async def test_no_algorithm_at_all_takes_none(small):
                            st.none(), st.integers(), st.lists(st.text()), st.text(), st.booleans())).map(
                            lambda header: unsigned("a.e30.c", **header))))  # fmt: skip
 def test_garbage_is_never_more_than_not_accepted(token):
-    signer = another_key()
+    signer = key()
     with pytest.raises(NotAccepted):
         jose.verified(token, [signer], algorithms=jose.ALGORITHMS, types={"", "jwt"})
 
