@@ -44,8 +44,8 @@ _PAGES: Headers = (
 _HTTPS: Headers = ((b"strict-transport-security", b"max-age=31536000"),)
 # What anyone may read may be kept, but is asked for anew each time, with its ETag; what was answered to a token is
 # kept by nobody, for it may hold what only its holder may see.
-_ANYONE: Headers = ((b"cache-control", b"no-cache"), (b"vary", b"Authorization"))
-_HOLDER: Headers = ((b"cache-control", b"private, no-store"), (b"vary", b"Authorization"))
+_ANYONE: Headers = ((b"vary", b"Authorization"), (b"cache-control", b"no-cache"))
+_HOLDER: Headers = ((b"vary", b"Authorization"), (b"cache-control", b"private, no-store"))
 
 
 def is_fhir(path: str) -> bool:
@@ -68,14 +68,16 @@ def shielded(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
         async def shielding(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 return await app(scope, receive, send)
-            if not is_data(scope["path"]):
-                more = pages
-            else:
-                more = to_anyone if headers.sent(scope, b"authorization") is None else to_holder
+            data = is_data(scope["path"])
+            answers = to_anyone if headers.sent(scope, b"authorization") is None else to_holder
+            more = answers if data else pages
 
             async def shield(message: MutableMapping[str, Any]) -> None:
                 if message["type"] == "http.response.start":
-                    message["headers"] = [*message.get("headers", ()), *more]
+                    own = message.get("headers", ())
+                    # The token endpoint says itself that nobody may keep its answers.
+                    kept = data and any(name == b"cache-control" for name, _ in own)
+                    message["headers"] = [*own, *(more[:-1] if kept else more)]
                 await send(message)
 
             await app(scope, receive, shield)
@@ -124,7 +126,8 @@ def admitted(settings: Settings, limits: Limits, refuse: Refuse) -> Callable[[AS
 def _ours(request: Request, error: Exception) -> FhirError:
     """Logged in full by the server, but for the query, which may hold what should not lie in a log; none of its text
     goes to the client."""
-    log.error("%s %s", request.method, request.scope["path"], exc_info=error)
+    # As repr, so that a line break in a path begins no line of the log.
+    log.error("%s %r", request.method, request.scope["path"], exc_info=error)
     return FhirError("exception", "Feil hos oss / An error of ours; it is logged.")
 
 
