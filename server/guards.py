@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -61,23 +61,23 @@ def is_data(path: str) -> bool:
 def shielded(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
     """Security headers on every answer; those of the FHIR base say who may keep it."""
     common = (*_EVERYWHERE, *(_HTTPS if settings.base.startswith("https:") else ()))
-    pages = [*common, *_PAGES]
+    pages = [*common, *_PAGES, (b"cache-control", b"no-store")]
     to_anyone, to_holder = [*common, *_DATA, *_ANYONE], [*common, *_DATA, *_HOLDER]
 
     def middleware(app: ASGIApp) -> ASGIApp:
         async def shielding(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 return await app(scope, receive, send)
-            data = is_data(scope["path"])
-            answers = to_anyone if headers.sent(scope, b"authorization") is None else to_holder
-            more = answers if data else pages
+            if not is_data(scope["path"]):
+                more = pages
+            elif headers.sent(scope, b"authorization") is None:
+                more = to_anyone
+            else:
+                more = to_holder
 
             async def shield(message: MutableMapping[str, Any]) -> None:
                 if message["type"] == "http.response.start":
-                    own = message.get("headers", ())
-                    # The token endpoint says itself that nobody may keep its answers.
-                    kept = data and any(name == b"cache-control" for name, _ in own)
-                    message["headers"] = [*own, *(more[:-1] if kept else more)]
+                    message["headers"] = _joined(message.get("headers", []), more)
                 await send(message)
 
             await app(scope, receive, shield)
@@ -85,6 +85,14 @@ def shielded(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
         return shielding
 
     return middleware
+
+
+def _joined(own: Iterable[tuple[bytes, bytes]], more: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The last of `more` says who may keep the answer, where it does not say so itself, as the token endpoint does."""
+    for name, _ in own:
+        if name == b"cache-control":
+            return [*own, *more[:-1]]
+    return [*own, *more]
 
 
 def admitted(settings: Settings, limits: Limits, refuse: Refuse) -> Callable[[ASGIApp], ASGIApp]:

@@ -48,7 +48,7 @@ async def registry(settings: Settings) -> AsyncIterator[Ask]:
 @pytest.fixture
 def settings_with(settings: Settings) -> Callable[..., Settings]:
     def made(**changes: object) -> Settings:
-        return read_settings(**{**settings.model_dump(), **changes}, _env_file=None)
+        return read_settings(**{**settings.model_dump(exclude_unset=True), **changes}, _env_file=None)
 
     return made
 
