@@ -95,6 +95,7 @@ class Sessions:
         self._ended = {id: expires for id, expires in self._ended.items() if expires > now}
         self._ended[session.id] = session.expires
         self._clear(response, _SESSION)
+        self._clear(response, _ATTEMPT)
 
     def read(self, request: Request) -> Session | None:
         """The session of the request's cookie; None without one, or for one that does not hold."""
