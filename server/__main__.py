@@ -16,11 +16,12 @@ import uvicorn
 from server.app import create_app, engine_of, store_of
 from server.auth.clients import registration
 from server.auth.tokens import Tokens, duration
+from server.connection import connection
 from server.definitions.snapshots import DefinitionError
 from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
 from server.load import Loaded, load, publish
-from server.settings import Settings, WrongSetting, read_settings
+from server.settings import Settings, WrongSetting, read_settings, shown
 from server.store.store import Conflict, Unavailable
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -40,9 +41,13 @@ def serve() -> None:
         host=settings.host,
         port=settings.port,
         loop="uvloop",
-        http="httptools",
+        http=connection(settings.request_timeout),
+        # It would print query strings, and some clients put there what should not lie in a log.
         access_log=False,
         server_header=False,
+        # create_app believes the proxies that the settings name; uvicorn would believe any on this machine.
+        proxy_headers=False,
+        limit_concurrency=settings.max_connections,
         # Longer than clients and proxies keep an idle connection: who closes it first never races with a request.
         timeout_keep_alive=75,
         timeout_graceful_shutdown=5,
@@ -148,7 +153,8 @@ def _settings() -> Settings:
 def _existing(settings: Settings) -> Settings:
     """Stops where there is no store yet: an empty one, made for a mistyped name, would have no faults."""
     if not settings.sqlite_path.is_file():
-        _stop(f"PORTFOLIO_STORE={settings.store}: there is no such file; expected a store that was loaded or served")
+        name = f"PORTFOLIO_STORE={shown(settings.store)}"
+        _stop(f"{name}: there is no such file; expected a store that was loaded or served")
     return settings
 
 
@@ -168,7 +174,7 @@ def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
     except DefinitionError as error:
         _stop(str(error))
     except Unavailable as error:
-        _stop(f"PORTFOLIO_STORE={settings.store}: {error}")
+        _stop(f"PORTFOLIO_STORE={shown(settings.store)}: {error}")
 
 
 def _print_unit(path: Path, unit: Loaded, quiet: bool) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -12,17 +11,19 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
-from fastapi.exception_handlers import http_exception_handler
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from server import headers, health
+from server import guards, health
 from server.access import Access
 from server.auth import endpoint
 from server.auth.callers import caller_of
 from server.auth.issuer import Issuer
+from server.auth.sessions import Sessions
 from server.definitions.capabilities import capabilities
 from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
@@ -33,15 +34,18 @@ from server.interaction.operations.check import check
 from server.interaction.operations.remarks import REMARKS
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
 from server.interaction.searchable import build_forever
+from server.limits import Limits
 from server.metrics import Metrics
 from server.operations import Operation, Operations, of_ours
-from server.outcome import FhirError, Issue, outcome
-from server.pages import routes as pages
+from server.outcome import FhirError
+from server.pages.door import Door
+from server.pages.routes import Pages
 from server.portfolio.complete import Complete
 from server.portfolio.labels import Labels
 from server.portfolio.numbers import Numbers
 from server.portfolio.rules import Rules
-from server.resource import Resource, encode
+from server.refusals import Refusals
+from server.resource import Resource
 from server.routes import Fhir
 from server.search.parameters import Parameters
 from server.search.parse import Parser
@@ -63,13 +67,11 @@ RESOURCE_TYPES = frozenset(
 )  # fmt: skip
 
 OPERATIONS: Operations = {
-    ("system", "$check"): Operation(check, of_ours("check"), affects_state=True),
+    ("system", "$check"): Operation(check, of_ours("check"), affects_state=True, expensive=True),
     **REMARKS,
     **TERMINOLOGY_OPERATIONS,
     **validate.OPERATIONS,
 }
-
-log = logging.getLogger("server")
 
 
 def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] | None = None) -> Engine:
@@ -141,55 +143,63 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
             auth=settings.auth,
         )
 
+    limits = Limits(settings)
     issuer = Issuer(settings.oidc_issuer)
-    callers = caller_of(settings, issuer)
-    fhir = Fhir(engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS)
-    # Before FHIR's own, which take any two names for a type and an id.
-    app.router.routes.extend([*endpoint.routes(settings, issuer), *fhir.routes(), *health.routes(store)])
-    app.router.routes.extend(pages.routes(engine, callers))
-    metrics = Metrics()
-    app.router.routes.extend(metrics.routes())
-    app.add_exception_handler(FhirError, _refused)
-    app.add_exception_handler(Unavailable, _away)
-    app.add_exception_handler(HTTPException, _unrouted)
-    app.add_exception_handler(Exception, _our_bug)
-    app.add_middleware(metrics.middleware)
-    app.add_middleware(
-        CORSMiddleware,
-        allow_origins=["*"],
-        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-        allow_headers=["*"],
-        expose_headers=["ETag", "Location", "Content-Location", "Last-Modified"],
+    callers = limits.callers(caller_of(settings, issuer))
+    fhir = Fhir(
+        engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS, limits
     )
+    sessions = None if settings.auth == "off" else Sessions.of(settings)
+    pages = Pages.of(engine, Door(settings, callers, limits, sessions), issuer)
+    metrics = Metrics()
+    # Those for tokens stand before FHIR's own, which take any two names for a type and an id.
+    app.router.routes.extend([*endpoint.routes(settings, issuer), *fhir.routes(), *health.routes(store)])
+    app.router.routes.extend([*pages.routes(), *metrics.routes()])
+    _handle_errors(app, Refusals(pages))
+    _surround(app, settings, limits, Refusals(pages), metrics)
     return app
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, FhirError)
-    return Response(
-        encode(outcome(error.issues)), error.status, error.headers, media_type=f"{headers.JSON}; charset=utf-8"
+def _handle_errors(app: FastAPI, refusals: Refusals) -> None:
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, FhirError)
+        return refusals.answer(request, error)
+
+    async def away(request: Request, error: Exception) -> Response:
+        fault = FhirError("no-store", f"Lageret svarer ikke nå / {error}", headers={"Retry-After": "5"})
+        return refusals.answer(request, fault)
+
+    async def unrouted(request: Request, error: Exception) -> Response:
+        """What no route takes."""
+        assert isinstance(error, HTTPException)
+        code = "not-found" if error.status_code == 404 else "not-supported"
+        text = f"Finnes ikke her / {request.method} is not answered at {request.scope['path']}."
+        fault = FhirError(code, text, status=error.status_code, headers=dict(error.headers or {}))
+        return refusals.answer(request, fault)
+
+    app.add_exception_handler(FhirError, refused)
+    app.add_exception_handler(Unavailable, away)
+    app.add_exception_handler(HTTPException, unrouted)
+
+
+def _surround(app: FastAPI, settings: Settings, limits: Limits, refusals: Refusals, metrics: Metrics) -> None:
+    """The last added stands outermost."""
+    app.add_middleware(guards.admitted(settings, limits, refusals.answer))
+    if settings.auth != "off":
+        # Where everyone is the secretariat, no page of another site may look in.
+        app.add_middleware(guards.below_fhir(_open_for_reading))
+    app.add_middleware(guards.shielded(settings))
+    app.add_middleware(metrics.middleware)
+    if settings.trusted_proxies:
+        app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
+
+
+def _open_for_reading(app: ASGIApp) -> ASGIApp:
+    """CORS: pages of other sites may read, with a token of their own if they have one; never with a cookie."""
+    return CORSMiddleware(
+        app,
+        allow_origins=["*"],
+        allow_methods=["GET", "HEAD"],
+        allow_headers=["Authorization", "Prefer", "If-None-Match", "If-Modified-Since", "DPoP"],
+        expose_headers=["ETag", "Location", "Content-Location", "Last-Modified", "Retry-After"],
     )
-
-
-async def _away(request: Request, error: Exception) -> Response:
-    fault = FhirError("no-store", f"Lageret svarer ikke nå / {error}", headers={"Retry-After": "5"})
-    return await _refused(request, fault)
-
-
-async def _unrouted(request: Request, error: Exception) -> Response:
-    """What no route takes: an OperationOutcome below the FHIR base."""
-    assert isinstance(error, HTTPException)
-    path = request.scope["path"]
-    if path != "/fhir" and not path.startswith("/fhir/"):
-        return await http_exception_handler(request, error)
-    code = "not-found" if error.status_code == 404 else "not-supported"
-    text = f"{request.method} is not answered at {path}."
-    tags = dict(error.headers or {})
-    return await _refused(request, FhirError(code, text, status=error.status_code, headers=tags))
-
-
-async def _our_bug(request: Request, error: Exception) -> Response:
-    """Logged in full by the server; none of its text goes to the client."""
-    log.error("%s %s", request.method, request.scope["path"], exc_info=error)
-    fault = Issue("exception", "Feil hos oss / An error of ours; it is logged.")
-    return await _refused(request, FhirError("exception", fault.text))

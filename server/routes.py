@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import nullcontext
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,6 +18,7 @@ from server.interaction import history as history_interaction
 from server.interaction import search as search_interaction
 from server.interaction.engine import Engine
 from server.interaction.write import Written
+from server.limits import Limits
 from server.operations import Call, Level, Operation, Operations
 from server.outcome import FhirError, Issue, outcome
 from server.resource import Resource, decode, encode, pretty
@@ -54,12 +56,14 @@ class Fhir:
         body_limit: int,
         capabilities: Callable[[], Resource],
         operations: Operations,
+        limits: Limits,
     ) -> None:
         self.engine = engine
         self.caller_of = caller_of
         self.body_limit = body_limit
         self.capabilities = capabilities
         self.operations = operations
+        self.limits = limits
 
     def routes(self) -> list[BaseRoute]:
         """Few and generic, so that the last is found as fast as the first."""
@@ -241,9 +245,9 @@ class Fhir:
         if request.method == "POST" and (raw := await self._body(request)):
             headers.takes_json(headers.sent(request.scope, b"content-type"))
             body = decode(raw)
-        answer = await found.run(
-            self.engine, Call(caller, kind, id, tuple(pairs_of(headers.query(request.scope))), body)
-        )
+        call = Call(caller, kind, id, tuple(pairs_of(headers.query(request.scope))), body)
+        async with self.limits.slot(request.scope, caller) if found.expensive else nullcontext():
+            answer = await found.run(self.engine, call)
         content = answer.resource if isinstance(answer.resource, bytes) else encode(answer.resource)
         return self._json(request, content, status=answer.status)
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cached_property
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
 _PREFIX = "PORTFOLIO_"
 _UNITS = {"": 1, "kib": 1024, "mib": 1024**2}
+_PERIODS = {"second": 1, "minute": 60, "hour": 3600}
 
 # Names that are no settings here, with the values they may have (none: any). The first belongs to a part that is not
 # here yet, and what an installation sets for it already must not stop it; the last two are for the tests.
@@ -52,6 +55,49 @@ def _url(text: str) -> str:
 
 def _url_or_none(text: str) -> str:
     return _url(text) if text else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many requests in so many seconds."""
+
+    count: int
+    seconds: int
+
+    def __str__(self) -> str:
+        return f"{self.count} requests in {self.seconds} s"
+
+
+def _claim_or_none(text: str) -> str:
+    if text and not re.fullmatch(r"[^=\s]+=\S.*", text):
+        raise ValueError("expected CLAIM=VALUE, e.g. role=secretariat")
+    return text
+
+
+def _period(text: str) -> str:
+    if not re.fullmatch(r"[1-9][0-9]{0,3}[mh]", text):
+        raise ValueError("expected minutes or hours, e.g. 30m or 8h")
+    return text
+
+
+def _rate(text: str) -> str:
+    if text != "off" and not re.fullmatch(r"[1-9][0-9]{0,8}/(second|minute|hour)", text):
+        raise ValueError("expected a count and a period, e.g. 600/minute, or off")
+    return text
+
+
+def _rate_of(text: str) -> Rate | None:
+    count, _, period = text.partition("/")
+    return Rate(int(count), _PERIODS[period]) if period else None
+
+
+def _networks(text: str) -> str:
+    try:
+        for one in text.split(",") if text else []:
+            ip_network(one.strip())
+    except ValueError:
+        raise ValueError("expected addresses or networks with commas between, e.g. 10.0.0.5,10.1.0.0/16") from None
+    return text
 
 
 def safe_url(text: str) -> bool:
@@ -104,10 +150,40 @@ class Settings(BaseSettings):
         "", description="the external issuer, as in its tokens' iss; required with oidc"
     )
     oidc_audience: str = Field("", description="the audience that tokens are for, e.g. nhn:eportefolje; with oidc")
+    oidc_client_id: str = Field("", description="our own client id there, for the sign-in of people; none without it")
+    oidc_client_secret: SecretStr = Field(SecretStr(""), description="its secret, when it has one")
+    oidc_client_secret_file: Path | None = Field(None, description="a file with the secret, instead of the secret")
+    oidc_client_key: Path | None = Field(None, description="its private key (JWK or PEM), for private_key_jwt")
+    oidc_scope: str = Field("openid profile", description="what a sign-in asks the issuer for")
+    oidc_requires: Annotated[str, AfterValidator(_claim_or_none)] = Field(
+        "", description="CLAIM=VALUE that a person's ID token must hold, e.g. a security level"
+    )
+    oidc_secretariat: Annotated[str, AfterValidator(_claim_or_none)] = Field(
+        "role=secretariat", description="CLAIM=VALUE that makes a person the secretariat"
+    )
+    oidc_reporter: Annotated[str, AfterValidator(_claim_or_none)] = Field(
+        "role=reporter", description="CLAIM=VALUE that makes a person a reporter of the organisation"
+    )
+    oidc_organization: str = Field("organization", description="claim with the number of a person's organisation")
+    session: Annotated[str, AfterValidator(_period)] = Field("8h", description="how long a sign-in holds: 30m, 8h")
     clients: Path = Field(
         Path("./data/clients.json"), description="registered SMART backend clients; with dev, read anew when it changes"
     )
     max_body: Annotated[str, AfterValidator(_bytes)] = Field("5 MiB", description="larger bodies get 413")
+    rate_address: Annotated[str, AfterValidator(_rate)] = Field(
+        "1200/minute", description="requests of one address (IPv6: one /64), or off; more get 429"
+    )
+    rate_client: Annotated[str, AfterValidator(_rate)] = Field(
+        "600/minute", description="requests of one client or signed-in person, or off; more get 429"
+    )
+    max_expensive: int = Field(2, ge=1, le=1000, description="expensive operations of one client at once; more get 429")
+    max_connections: int = Field(500, ge=1, le=100_000, description="connections of one process; more get 503")
+    request_timeout: int = Field(
+        30, ge=1, le=3600, description="seconds that the head of a request, and then its body, may take to arrive"
+    )
+    trusted_proxies: Annotated[str, AfterValidator(_networks)] = Field(
+        "", description="addresses and networks of the proxies whose X-Forwarded-For is believed"
+    )
 
     @cached_property
     def base(self) -> str:
@@ -120,6 +196,18 @@ class Settings(BaseSettings):
         """Bytes."""
         number, unit = re.fullmatch(r"(\d+) ?(\w*)", self.max_body).groups()  # type: ignore[union-attr]
         return int(number) * _UNITS[unit.lower()]
+
+    @cached_property
+    def session_seconds(self) -> int:
+        return int(self.session[:-1]) * {"m": 60, "h": 3600}[self.session[-1]]
+
+    @cached_property
+    def address_rate(self) -> Rate | None:
+        return _rate_of(self.rate_address)
+
+    @cached_property
+    def client_rate(self) -> Rate | None:
+        return _rate_of(self.rate_client)
 
     @cached_property
     def sqlite_path(self) -> Path:
@@ -140,16 +228,36 @@ def read_settings(**given: object) -> Settings:
         fault = error.errors()[0]
         name = "_".join(str(part) for part in fault["loc"]).upper()
         expected = fault["msg"].removeprefix("Value error, ")
-        raise WrongSetting(f"{_PREFIX}{name}={fault['input']}: {expected}") from None
+        raise WrongSetting(f"{_PREFIX}{name}={shown(fault['input'])}: {expected}") from None
     if settings.auth == "off" and settings.host not in ("127.0.0.1", "localhost", "::1"):
         raise WrongSetting(f"PORTFOLIO_AUTH=off: only on loopback, not on PORTFOLIO_HOST={settings.host}")
     if settings.auth == "oidc":
         for name in ("oidc_issuer", "oidc_audience"):
             if not getattr(settings, name):
                 raise WrongSetting(f"{_PREFIX}{name.upper()}=: expected a value, for PORTFOLIO_AUTH=oidc needs it")
+    _check_client(settings)
     if settings.store.startswith("mongodb"):
-        raise WrongSetting(f"PORTFOLIO_STORE={settings.store}: this version keeps its data in sqlite:///PATH only")
+        raise WrongSetting(
+            f"PORTFOLIO_STORE={shown(settings.store)}: this version keeps its data in sqlite:///PATH only"
+        )
     return settings
+
+
+def _check_client(settings: Settings) -> None:
+    """One way to prove who we are to the issuer, and it must be there."""
+    ways = ("oidc_client_secret", "oidc_client_secret_file", "oidc_client_key")
+    given = [f"{_PREFIX}{name.upper()}" for name in ways if getattr(settings, name)]
+    if len(given) > 1:
+        raise WrongSetting(f"{given[1]}: expected one of {' and '.join(given)}")
+    for name in ways[1:]:
+        path = getattr(settings, name)
+        if path is not None and not path.is_file():
+            raise WrongSetting(f"{_PREFIX}{name.upper()}={path}: expected a file that is there")
+
+
+def shown(value: object) -> str:
+    """A setting's value as it may be printed: without the name and password of a URL."""
+    return re.sub(r"//[^/?#]*@", "//…@", str(value))
 
 
 def _check_names(file: Any) -> None:

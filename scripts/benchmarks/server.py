@@ -24,10 +24,11 @@ from starlette.routing import Route
 from server import headers
 from server.app import create_app, store_of
 from server.auth.callers import caller_of
+from server.limits import Limits
 from server.outcome import invalid
 from server.resource import decode
 from server.routes import Fhir
-from server.settings import read_settings
+from server.settings import Settings, read_settings
 
 JSON = "application/fhir+json; charset=utf-8"
 
@@ -48,7 +49,7 @@ ORDER BY status.vid DESC LIMIT 20
 def main() -> None:
     settings = read_settings(port=int(sys.argv[1]), _env_file=None)
     app = create_app(settings, store_of(settings))
-    ceilings = Ceilings(app.state.engine, caller_of(settings), settings.body_limit, str(settings.sqlite_path))
+    ceilings = Ceilings(app.state.engine, caller_of(settings), settings.body_limit, str(settings.sqlite_path), settings)
     # After those for tokens and that of a read, so that both are found as fast.
     app.router.routes[3:3] = ceilings.routes()
     _profile_on_signal()
@@ -71,8 +72,8 @@ def _profile_on_signal() -> None:
 class Ceilings(Fhir):
     """What the registry could at best do, each through the same server, application and Response."""
 
-    def __init__(self, engine: Any, caller_of: Any, body_limit: int, path: str) -> None:
-        super().__init__(engine, caller_of, body_limit, dict, {})
+    def __init__(self, engine: Any, caller_of: Any, body_limit: int, path: str, settings: Settings) -> None:
+        super().__init__(engine, caller_of, body_limit, dict, {}, Limits(settings))
         self.path = path
         self.kept: dict[str, Any] = {}
 

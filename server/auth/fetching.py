@@ -29,6 +29,7 @@ RETRY = 10.0
 
 _TIMEOUT = 3.0
 _MOST = 256 * 1024
+_ASKED = {"Accept": "application/json"}
 
 
 class Away(Exception):
@@ -81,14 +82,19 @@ class Kept(Generic[T]):
         return self._value
 
 
-async def fetched(url: str) -> Any:
-    """The JSON at an address. No redirect is followed, nothing above 256 KiB is read. Away, after three seconds
-    at most."""
+async def fetched(url: str, form: dict[str, str] | None = None, headers: dict[str, str] | None = None) -> Any:
+    """The JSON at an address, or what it answers to a form sent there. No redirect is followed, nothing above 256 KiB
+    is read. Away, after three seconds at most."""
     try:
         async with (
             asyncio.timeout(_TIMEOUT),
             httpx.AsyncClient(verify=_trusted(), timeout=_TIMEOUT) as http,
-            http.stream("GET", url, headers={"Accept": "application/json"}) as answer,
+            http.stream(
+                "GET" if form is None else "POST",
+                url,
+                data=form,
+                headers={"Accept": "application/json", **(headers or {})},
+            ) as answer,
         ):
             if answer.status_code != 200:
                 raise Away(f"{url} answered {answer.status_code}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import time
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from joserfc.jwk import OKPKey
 
 from server.access import Role
 from server.auth import jose
+from server.auth.keyfile import write_once
 from server.settings import WrongSetting
 
 _FILE = "token-ed25519.pem"
@@ -86,16 +86,7 @@ class Tokens:
 
 def _make(path: Path) -> None:
     pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-    # A link appears whole or not at all, and never replaces the key that another process has made.
-    try:
-        os.link(beside, path)
-    except FileExistsError:
-        pass
-    finally:
-        beside.unlink()
+    write_once(path, pem)
 
 
 def duration(text: str) -> timedelta:

@@ -11,6 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
+from server.access import Role
 from server.pages.codes import Coded, Lang
 
 
@@ -345,3 +346,63 @@ class RefusalPage:
     frame: Frame
     status: int
     faults: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the head of every page says of who is signed in (`name`, `role`, and `csrf` for the forms; else "" and
+    anonymous) and where to sign in ("" where nobody can), out, and see what one may do. `open_house`: everyone is the
+    secretariat."""
+
+    sign_in_url: str
+    sign_out_url: str
+    url: str
+    open_house: bool
+    name: str
+    organization: str
+    role: Role
+    csrf: str
+
+
+@dataclass(frozen=True, slots=True)
+class TestUser:
+    """Whom one may be under PORTFOLIO_AUTH=dev; `name` is the organisation's."""
+
+    role: Role
+    organization: str = ""
+    name: str = ""
+
+    @property
+    def value(self) -> str:
+        """Of the option of the form."""
+        return f"{self.role}:{self.organization}" if self.organization else self.role
+
+
+@dataclass(frozen=True, slots=True)
+class SignInPage:
+    """The choice of a test user; `state` goes back with it."""
+
+    frame: Frame
+    action: str
+    state: str
+    users: tuple[TestUser, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SignedOutPage:
+    """`elsewhere` leads to the issuer's own sign-out, "" where it has none."""
+
+    frame: Frame
+    elsewhere: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPage:
+    """Who is signed in, until when (an instant, "" without a session), and the keys of what that one may do."""
+
+    frame: Frame
+    role: Role
+    name: str
+    organization: str
+    until: str
+    may: tuple[str, ...]

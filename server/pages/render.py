@@ -21,6 +21,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from server.pages.codes import Lang
+from server.pages.contexts import Account
 
 FOLDER = Path(__file__).parent
 TEXTS: dict[str, dict[Lang, str]] = msgspec.json.decode((FOLDER / "texts.json").read_bytes())
@@ -110,9 +111,9 @@ class Renderer:
         langs: tuple[Lang, ...] = ("nb", "en")
         return cls({lang: _environment(Words(lang, zone)) for lang in langs})
 
-    def render(self, template: str, page: Any) -> bytes:
-        """The HTML of a page of contexts.py."""
-        return self.environments[page.frame.lang].get_template(template).render(page=page).encode()
+    def render(self, template: str, page: Any, account: Account) -> bytes:
+        """The HTML of a page of contexts.py, for whoever the account says."""
+        return self.environments[page.frame.lang].get_template(template).render(page=page, account=account).encode()
 
 
 def _environment(words: Words) -> Environment:

@@ -37,7 +37,12 @@ PAGES = {
     "observed": "/tiltak/NEP-0031",
     "refused": "/?foo=bar",
     "unknown": "/tiltak/NEP-9999",
+    "nowhere": "/nowhere",
+    "sign-in": "/logg-inn?next=/",
+    "account": "/konto",
+    "signed-out": "/logg-ut",
 }
+SIGNED_IN = {"account": "/konto", "with a form": "/logg-inn", "nothing": PAGES["nothing"]}
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +118,31 @@ def test_axe_finds_no_fault_and_nothing_hangs_over_the_edge(address, browser, tm
         window.set_viewport_size({"width": 1280, "height": 900})
         wrong += faults(window, f"{name} at 1280 px", RULES)
         window.screenshot(path=tmp_path / f"{name}-{lang}-1280.png")
+    window.context.close()
+    assert wrong == []
+
+
+@pytest.mark.parametrize("lang", ["nb", "en"])
+def test_signing_in_and_out_needs_no_script_and_axe_finds_no_fault(address, browser, tmp_path, lang):
+    window = opened(browser, locale="nb-NO")
+    window.goto(f"{address}/tiltak/NEP-0001?lang={lang}")
+    window.locator(".account a").click()
+    window.select_option("select", "reporter:983658725")
+    window.locator("main button").click()
+    assert window.url == f"{address}/tiltak/NEP-0001?lang={lang}"
+    wrong = []
+    for name, path in SIGNED_IN.items():
+        window.goto(f"{address}{path}{'&' if '?' in path else '?'}lang={lang}")
+        window.evaluate(AXE.read_text("utf-8"))
+        for width in (320, 1280):
+            window.set_viewport_size({"width": width, "height": 900})
+            if window.evaluate("document.documentElement.scrollWidth") > width:
+                wrong.append(f"{name} is wider than {width} px")
+            wrong += faults(window, f"{name} at {width} px", RULES)
+            window.screenshot(path=tmp_path / f"signed-in-{name}-{lang}-{width}.png")
+    window.locator(".account button").click()
+    assert window.url == f"{address}/logg-ut?lang={lang}"
+    assert not window.context.cookies()
     window.context.close()
     assert wrong == []
 
