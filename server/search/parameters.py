@@ -127,6 +127,10 @@ class Parameters:
         other.adopt([one for one in self.stored if one[1].get("id") not in without], self.newest)
         return other
 
+    def types_of(self, code: str) -> frozenset[str]:
+        """The types of all parameters of this code, whatever their resource; empty for an unknown one."""
+        return frozenset(one["type"] for one in self._definitions.values() if one.get("code") == code)
+
     def find(self, resource_type: str, code: str) -> Parameter | None:
         return self._of(resource_type).get(code)
 
