@@ -8,9 +8,10 @@ reporter may see of `R`, the rights of each element and of counterparts are an i
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from server.asking import Asking
 from server.outcome import FhirError
 from server.resource import Resource, restored
 from server.search.query import Clause, Criterion, Token
@@ -23,6 +24,7 @@ Look = Callable[[str, str], Awaitable[Resource | None]]
 CONFIDENTIALITY = "http://terminology.hl7.org/CodeSystem/v3-Confidentiality"
 CONTACT_REFERENCE = "http://hl7.org/fhir/StructureDefinition/cqf-contactReference"
 _LABEL = CONFIDENTIALITY.encode()
+_RESTRICTED = b'"code":"R"'
 
 # nep-task-type codes that an owner may create; a status report is created by its round alone.
 _OWN_KINDS = frozenset({"leveranse", "avhengighet", "nytteforutsetning", "nominasjon"})
@@ -31,7 +33,9 @@ _OWN_KINDS = frozenset({"leveranse", "avhengighet", "nytteforutsetning", "nomina
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks. `organization` is the value of an identifier (organisation number or slug) for reporters; `client`
-    the client's id, `supplier` the number of a vendor that acts for the organisation, `address` where from."""
+    the client's id, `supplier` the number of a vendor that acts for the organisation, `address` where from. `user`: a
+    signed-in person's subject at the issuer, never a name or a personal number, for it stays on record. `request`: what
+    else is known of the request, None outside of HTTP."""
 
     role: Role
     organization: str = ""
@@ -39,6 +43,8 @@ class Caller:
     client: str = ""
     supplier: str = ""
     address: str = ""
+    user: str = ""
+    request: Asking | None = field(default=None, compare=False, repr=False)
 
 
 ANONYMOUS = Caller("anonymous")
@@ -53,10 +59,14 @@ class Access:
 
     def may_read(self, caller: Caller, version: Version) -> bool:
         """Whether this caller may see this version."""
-        if caller.role == "secretariat" or version.body is None or _LABEL not in version.body:
-            return True
+        return caller.role == "secretariat" or not self.restricted(version)
+
+    def restricted(self, version: Version) -> bool:
+        """Whether the version is labelled `R`."""
+        if version.body is None or _RESTRICTED not in version.body or _LABEL not in version.body:
+            return False
         labels = restored(version.body).get("meta", {}).get("security", [])
-        return not any(label.get("system") == CONFIDENTIALITY and label.get("code") == "R" for label in labels)
+        return any(label.get("system") == CONFIDENTIALITY and label.get("code") == "R" for label in labels)
 
     def readable(self, caller: Caller, versions: tuple[Version, ...]) -> tuple[Version, ...]:
         """Those of them that this caller may see, in their order."""

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -17,15 +18,17 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from server import headers, health
-from server.access import Access
-from server.auth.callers import caller_of
+from server.access import Access, Caller
+from server.asking import Asked, asking_of
+from server.auth.callers import CallerOf, caller_of
 from server.definitions.capabilities import capabilities
 from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
 from server.definitions.terminology import Terminology
-from server.interaction import validate
+from server.interaction import record, validate
 from server.interaction.engine import Engine
 from server.interaction.operations.check import check
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
@@ -89,6 +92,7 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
         base=settings.base,
         resource_types=RESOURCE_TYPES,
         now=clock,
+        recording=settings.auth != "off",
     )
 
 
@@ -128,25 +132,59 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
             secured=settings.auth != "off",
         )
 
-    callers = caller_of(settings)
+    async def refused(request: Request, error: Exception) -> Response:
+        assert isinstance(error, FhirError)
+        try:
+            await record.refused_request(engine, asking_of(request.scope), error)
+        except Unavailable as away:
+            return await _away(request, away)
+        return await _refused(request, error)
+
+    callers = _asking(caller_of(settings))
     fhir = Fhir(engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS)
     app.router.routes.extend([*fhir.routes(), *health.routes(store)])
     app.router.routes.extend(pages.routes(engine, callers))
     metrics = Metrics()
     app.router.routes.extend(metrics.routes())
-    app.add_exception_handler(FhirError, _refused)
+    app.add_exception_handler(FhirError, refused)
     app.add_exception_handler(Unavailable, _away)
     app.add_exception_handler(HTTPException, _unrouted)
     app.add_exception_handler(Exception, _our_bug)
+    app.add_middleware(Asked, engine.new_id, partial(record.put_on_record, engine), _unrecorded)
     app.add_middleware(metrics.middleware)
     app.add_middleware(
         CORSMiddleware,
         allow_origins=["*"],
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=["*"],
-        expose_headers=["ETag", "Location", "Content-Location", "Last-Modified"],
+        expose_headers=["ETag", "Location", "Content-Location", "Last-Modified", "X-Request-Id"],
     )
     return app
+
+
+def _asking(caller_of: CallerOf) -> CallerOf:
+    """Callers that know the request they came with, and requests that know their caller."""
+
+    async def caller(request: Request) -> Caller:
+        found, asking = await caller_of(request), asking_of(request.scope)
+        if asking is None:
+            return found
+        asking.caller = replace(found, request=asking)
+        return asking.caller
+
+    return caller
+
+
+def _unrecorded(error: Exception) -> ASGIApp:
+    """The answer instead of one that could not be put on record."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        request = Request(scope)
+        away = isinstance(error, Unavailable)
+        response = await (_away(request, error) if away else _our_bug(request, error))
+        await response(scope, receive, send)
+
+    return answer
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from server.store.store import Version
 
 _SANE = re.compile(r"[A-Za-z0-9._~:+/=-]{1,64}\Z")
-_PERSONAL = re.compile(r"(?<!\d)\d{6}[ +]?\d{5}(?!\d)")
+_PERSONAL = re.compile(r"(?<![0-9A-Za-z])\d{6}[ +]?\d{5}(?![0-9A-Za-z])")
 _KEY = "portfolio.asking"
 
 

@@ -36,11 +36,13 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`run` raises FhirError. `types`: the resource types that have it, empty for all that are served.
-    `affects_state`: it is answered to POST alone, for a GET must change nothing."""
+    `affects_state`: it is answered to POST alone, for a GET must change nothing. `writes`: what it refuses goes on
+    record."""
 
     run: Callable[[Engine, Call], Awaitable[Answer]]
     types: frozenset[str] = frozenset()
     affects_state: bool = False
+    writes: bool = False
 
 
 Operations = Mapping[tuple[Level, str], Operation]

@@ -9,6 +9,7 @@ from datetime import UTC
 from server.access import Caller
 from server.interaction.engine import Engine, instant_of, moment_of
 from server.interaction.read import may_read
+from server.interaction.record import given
 from server.outcome import FhirError
 from server.search.parse import DEFAULT_COUNT, MAX_COUNT, cursor
 from server.store.store import Moment, Page
@@ -43,6 +44,8 @@ async def history(
         if id is not None and not page.total and since is None:
             raise FhirError("not-found", f"Finnes ikke / {resource_type}/{id} is not known here.")
         shown = tuple([v for v in page.versions if await may_read(engine, caller, snapshot, v)])
+        level = "instance" if id is not None else "type" if resource_type is not None else "system"
+        given(engine, caller, f"history-{level}", shown)
         total = page.total if len(shown) == len(page.versions) else None
         path = "/".join(part for part in (resource_type, id, "_history") if part)
         used = tuple((name, text) for name, text in pairs if name in ("_count", "_since"))

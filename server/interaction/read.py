@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from server.access import Caller
 from server.interaction.engine import Engine, moment_of
+from server.interaction.record import given
 from server.outcome import FhirError
 from server.store.store import Snapshot, Version
 
@@ -15,10 +16,12 @@ async def read(engine: Engine, caller: Caller, resource_type: str, id: str, as_o
     if as_of is None:
         version = await engine.store.current(resource_type, id)
         if version is None or not version.deleted:
-            return _shown(name, version, version is not None and engine.access.may_read(caller, version))
+            allowed = version is not None and engine.access.may_read(caller, version)
+            return _given(engine, caller, "read", _shown(name, version, allowed))
     async with engine.store.snapshot(await moment_of(engine.store, as_of)) as snapshot:
         version = await snapshot.read(resource_type, id)
-        return _shown(name, version, await may_read(engine, caller, snapshot, version))
+        allowed = await may_read(engine, caller, snapshot, version)
+    return _given(engine, caller, "read", _shown(name, version, allowed))
 
 
 async def vread(engine: Engine, caller: Caller, resource_type: str, id: str, version_id: str) -> Version:
@@ -28,7 +31,8 @@ async def vread(engine: Engine, caller: Caller, resource_type: str, id: str, ver
     async with engine.store.snapshot() as snapshot:
         version = await snapshot.read_version(resource_type, id, number)
         allowed = await may_read(engine, caller, snapshot, version)
-    return _shown(f"{resource_type}/{id}/_history/{version_id}", version, allowed)
+    shown = _shown(f"{resource_type}/{id}/_history/{version_id}", version, allowed)
+    return _given(engine, caller, "vread", shown)
 
 
 async def may_read(engine: Engine, caller: Caller, snapshot: Snapshot, version: Version | None) -> bool:
@@ -37,6 +41,11 @@ async def may_read(engine: Engine, caller: Caller, snapshot: Snapshot, version: 
     if version is not None and version.deleted:
         version = await snapshot.read_version(version.resource_type, version.id, version.version_id - 1)
     return version is not None and engine.access.may_read(caller, version)
+
+
+def _given(engine: Engine, caller: Caller, interaction: str, version: Version) -> Version:
+    given(engine, caller, interaction, (version,))
+    return version
 
 
 def _shown(name: str, version: Version | None, allowed: bool) -> Version:

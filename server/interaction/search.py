@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from server.access import Caller
 from server.definitions.registry import Schema
 from server.interaction.engine import Engine, moment_of
+from server.interaction.record import given
 from server.interaction.terminology import parser_at, query_text
 from server.outcome import FhirError, Issue
 from server.search.parse import restricted
@@ -48,6 +49,7 @@ async def search(
     except Unavailable as error:
         raise unavailable(error) from None
     shown = engine.access.readable(caller, included)
+    given(engine, caller, "search-type", (*page.versions, *shown))
     remarks = (*parsed.unknown, *_cut(cut))
     kept = _kept(engine.registry.schema, parsed.query)
     return Found(parsed.query, moment, parsed.as_of, page, shown, remarks, kept)
