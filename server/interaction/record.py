@@ -22,11 +22,12 @@ from urllib.parse import parse_qsl
 from server.access import ANONYMOUS, Caller
 from server.asking import Asking, without_personal
 from server.interaction.engine import Engine, Reading
+from server.interaction.record_rows import record_rows
 from server.interaction.searchable import caught_up
 from server.outcome import FhirError
 from server.resource import ID, Resource, body, references
 from server.search.urls import query_of
-from server.store.store import RECORDS, Conflict, Ref, Rewritten, Unavailable, Unit, Version, Write
+from server.store.store import RECORDS, Conflict, Indexed, Ref, Rewritten, Unavailable, Unit, Version, Write
 
 OFFICE = "portefoljekontoret"
 """The secretariat's slug."""
@@ -117,15 +118,21 @@ async def with_records(
     event = _audit_event(engine, caller, parties, now, _written_event(caller, written))
     alive = {_ref(target) for _, one in references(claims, "") if (target := engine.indexer.target(one["reference"]))}
     local = frozenset(ref for ref in alive if ref[0] in engine.resource_types and ID.match(ref[1]))
-    return _joined(engine, replace(unit, alive=unit.alive | local), (provenance, event))
+    return _joined(engine, replace(unit, alive=unit.alive | local), (provenance, event), claims=bool(claims))
 
 
-def _joined(engine: Engine, unit: Unit, records: Iterable[Resource]) -> Unit:
+def _joined(engine: Engine, unit: Unit, records: Iterable[Resource], *, claims: bool = False) -> Unit:
     writes = tuple(
-        Write(one["resourceType"], one["id"], 1, "POST", body(one), engine.indexer.indexed(one)) for one in records
+        Write(one["resourceType"], one["id"], 1, "POST", body(one), _indexed(engine, one, claims)) for one in records
     )
     unchanged = {**unit.unchanged, **{(write.resource_type, write.id): 0 for write in writes}}
     return replace(unit, writes=unit.writes + writes, unchanged=unchanged)
+
+
+def _indexed(engine: Engine, record: Resource, claims: bool) -> Indexed:
+    if claims or engine.parser.parameters.stored:
+        return engine.indexer.indexed(record)
+    return record_rows(record, engine.indexer.target, engine.indexer.zone)
 
 
 def _lifecycle(draft: Decided) -> str:
@@ -408,9 +415,7 @@ def written_elsewhere(engine: Engine, versions: Iterable[Version]) -> None:
 def check_unrecorded(engine: Engine, resource_type: str) -> None:
     """FhirError not-supported (405): nobody writes the record but the server."""
     if engine.recording and resource_type in RECORDS:
-        text = (
-            f"{resource_type} føres av tjeneren alene / is kept by the server; nobody changes it."
-        )
+        text = f"{resource_type} føres av tjeneren alene / is kept by the server; nobody changes it."
         raise FhirError("not-supported", text, status=405, headers={"Allow": "GET, HEAD"})
 
 
