@@ -31,6 +31,7 @@ from server.definitions.terminology import Terminology
 from server.interaction import record, validate
 from server.interaction.engine import Engine
 from server.interaction.operations.check import check
+from server.interaction.operations.erase import erase_person
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
 from server.interaction.searchable import build_forever
 from server.metrics import Metrics
@@ -62,6 +63,7 @@ RESOURCE_TYPES = frozenset(
 
 OPERATIONS: Operations = {
     ("system", "$check"): Operation(check, affects_state=True),
+    ("system", "$erase-person"): Operation(erase_person, affects_state=True, writes=True),
     **TERMINOLOGY_OPERATIONS,
     **validate.OPERATIONS,
 }

@@ -1,4 +1,4 @@
-"""The index rows of records as record.py makes them, without asking the Indexer, which evaluates 25 expressions for them.
+"""The index rows of records as record.py makes them, without asking the Indexer: it evaluates 25 expressions for them.
 
 They are those that it would give (tests/test_record.py holds them against it), as long as R4 alone says what is
 indexed: with a stored SearchParameter, or claims of a client, the Indexer is asked.
