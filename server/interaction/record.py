@@ -443,7 +443,8 @@ def _line_entity(engine: Engine, caller: Caller) -> list[Resource]:
     asking = caller.request
     if asking is None:
         return []
-    path = "/".join(part if ID.match(part.lstrip("$_")) else "…" for part in asking.path.lstrip("/").split("/"))
+    parts = asking.path.lstrip("/").split("/")
+    path = "/".join(part if not part or ID.match(part.lstrip("$_")) else "…" for part in parts)
     query = f"?{masked(engine, asking.query)}" if asking.query else ""
     return [_query_entity(f"{asking.method} /{without_personal(path)}{query}")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -27,11 +28,10 @@ class Link:
     @classmethod
     def of(cls, text: str) -> Link:
         """A link from its text. ValueError for anything else."""
-        lane, _, rest = text.strip().rpartition(":")[0].rpartition(":")
-        digest = text.strip().rpartition(":")[2]
-        if not rest.isdigit() or len(bytes.fromhex(digest)) != len(GENESIS):
-            raise ValueError(f"«{text}» is no link; expected LANE:SEQUENCE:DIGEST")
-        return cls(lane, int(rest), digest)
+        found = re.fullmatch(r"([^:]*):(\d{1,18}):([0-9a-f]{64})", text.strip())
+        if found is None:
+            raise ValueError(f"«{text}» is no link; expected LANE:SEQUENCE:DIGEST as check prints it")
+        return cls(found[1], int(found[2]), found[3])
 
 
 def linked(previous: bytes, records: Iterable[Version]) -> bytes:

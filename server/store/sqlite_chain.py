@@ -11,7 +11,8 @@ from server.store.sqlite_read import version
 from server.store.sqlite_schema import IS_RECORD
 from server.store.store import Version
 
-_RECORDS = f"""SELECT q.ref, v.version_id, v.vid, v.instant, v.method, c.body FROM version v
+# A body that was edited may be TEXT now.
+_RECORDS = f"""SELECT q.ref, v.version_id, v.vid, v.instant, v.method, CAST(c.body AS BLOB) FROM version v
                JOIN resource q ON q.rid = v.rid LEFT JOIN content c ON c.vid = v.vid
                WHERE {IS_RECORD} ORDER BY v.vid"""
 _LINKS = "SELECT sequence, digest FROM chain ORDER BY sequence"

@@ -13,7 +13,7 @@ from server.search.query import Kind
 from server.store.chain import Link
 from server.store.sqlite_build import finished
 from server.store.sqlite_chain import breaks
-from server.store.sqlite_schema import COLUMNS, KINDS, NO_RECORD, PREFIX
+from server.store.sqlite_schema import COLUMNS, IS_RECORD, KINDS, NO_RECORD, PREFIX
 from server.store.store import Indexed
 
 Index = Callable[[dict[str, Any]], Indexed]
@@ -102,6 +102,7 @@ def _counts(connection: sqlite3.Connection) -> dict[str, int]:
         "commits": "SELECT count(*) FROM clock",
         "links of the record": "SELECT count(*) FROM chain",
         "versions": "SELECT count(*) FROM version",
+        "records": f"SELECT count(*) FROM version v WHERE {IS_RECORD}",
         "resources": "SELECT count(*) FROM resource WHERE vid IS NOT NULL",
         "current": "SELECT count(*) FROM resource WHERE vid IS NOT NULL AND deleted = 0",
         "deleted": "SELECT count(*) FROM resource WHERE vid IS NOT NULL AND deleted = 1",
