@@ -18,6 +18,7 @@ from server.app import engine_of, store_of
 from server.asking import Asking
 from server.interaction import record
 from server.interaction.engine import Engine
+from server.interaction.terminology import parser_at
 from server.interaction.write import Intent, write
 from server.load import load
 from server.outcome import FhirError, Issue
@@ -108,10 +109,12 @@ class TestRecords:
         }  # fmt: skip
         await write(engine, SECRETARIAT, [Intent("PUT", "SearchParameter", "desc", resource=parameter)])
         await record.refused(engine, SECRETARIAT, FhirError("forbidden", "x"))
-        assert (await engine.store.check(engine.indexer.indexed))[1] == []
-        query = engine.parser.condition("AuditEvent", "why=403", place="")
+        newest = engine.parser.parameters.newest
+        await engine.store.build(newest, frozenset({"AuditEvent"}), engine.indexer.partial(newest))
         async with engine.store.snapshot() as snapshot:
+            query = (await parser_at(engine, snapshot, "")).condition("AuditEvent", "why=403", place="")
             assert len((await snapshot.search(query)).versions) == 1
+        assert (await engine.store.check(engine.indexer.indexed))[1] == []
 
     async def test_an_import_is_by_the_import_device(self, engine, tmp_path):
         file = tmp_path / "one.json"
