@@ -22,6 +22,7 @@ from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
 from server.load import Loaded, load, publish
 from server.settings import Settings, WrongSetting, read_settings, shown
+from server.store.chain import Link
 from server.store.store import Conflict, Unavailable
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -108,17 +109,27 @@ def client(
 
 
 @cli.command()
-def check() -> None:
-    """Verify the store; exit 1 on any fault."""
+def check(
+    anchor: Annotated[list[str] | None, typer.Option(help="a head of the record as printed on an earlier day")] = None,
+) -> None:
+    """Verify the store and the record's chain; exit 1 on any fault."""
+    try:
+        anchors = [Link.of(text) for text in anchor or ()]
+    except ValueError as error:
+        _stop(f"--anchor: {error}")
 
-    async def checked(engine: Engine) -> tuple[dict[str, int], list[str]]:
+    async def checked(engine: Engine) -> tuple[dict[str, int], list[str], tuple[Link, ...]]:
         async with engine.store.snapshot() as snapshot:
             await caught_up(engine, snapshot)
-        return await engine.store.check(engine.indexer.indexed)
+        # Taken first, so that what is printed as a head is among what was checked.
+        heads = await engine.store.heads()
+        return (*await engine.store.check(engine.indexer.indexed, [*anchors, *heads]), heads)
 
-    counts, faults = _run(_existing(_settings()), checked)
+    counts, faults, heads = _run(_existing(_settings()), checked)
     for name, count in counts.items():
         print(f"{count:>10} {name}")
+    for head in heads:
+        print(f"Head of the record: {head}")
     for fault in faults:
         print(f"FAULT {fault}")
     print("No faults." if not faults else f"{len(faults)} faults.")

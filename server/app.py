@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,22 +16,24 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from server import guards, health
-from server.access import Access
+from server.access import Access, Caller
+from server.asking import Asked, asking_of
 from server.auth import endpoint
-from server.auth.callers import caller_of
+from server.auth.callers import CallerOf, caller_of
 from server.auth.issuer import Issuer
 from server.auth.sessions import Sessions
 from server.definitions.capabilities import capabilities
 from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
 from server.definitions.terminology import Terminology
-from server.interaction import validate
+from server.interaction import record, validate
 from server.interaction.engine import Engine
 from server.interaction.operations.check import check
+from server.interaction.operations.erase import erase_person
 from server.interaction.operations.remarks import REMARKS
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
 from server.interaction.searchable import build_forever
@@ -68,6 +71,7 @@ RESOURCE_TYPES = frozenset(
 
 OPERATIONS: Operations = {
     ("system", "$check"): Operation(check, of_ours("check"), affects_state=True, expensive=True),
+    ("system", "$erase-person"): Operation(erase_person, of_ours("erase-person"), affects_state=True, writes=True),
     **REMARKS,
     **TERMINOLOGY_OPERATIONS,
     **validate.OPERATIONS,
@@ -101,6 +105,7 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
         base=settings.base,
         resource_types=RESOURCE_TYPES,
         now=clock,
+        recording=settings.auth != "off",
     )
 
 
@@ -145,7 +150,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
 
     limits = Limits(settings)
     issuer = Issuer(settings.oidc_issuer)
-    callers = limits.callers(caller_of(settings, issuer))
+    callers = _asking(limits.callers(caller_of(settings, issuer)))
     fhir = Fhir(
         engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS, limits
     )
@@ -155,19 +160,35 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     # Those for tokens stand before FHIR's own, which take any two names for a type and an id.
     app.router.routes.extend([*endpoint.routes(settings, issuer), *fhir.routes(), *health.routes(store)])
     app.router.routes.extend([*pages.routes(), *metrics.routes()])
-    _handle_errors(app, Refusals(pages))
-    _surround(app, settings, limits, Refusals(pages), metrics)
+    _handle_errors(app, engine, Refusals(pages))
+    _surround(app, settings, engine, limits, Refusals(pages), metrics)
     return app
 
 
-def _handle_errors(app: FastAPI, refusals: Refusals) -> None:
+def _asking(caller_of: CallerOf) -> CallerOf:
+    """Callers that know the request they came with, and requests that know their caller."""
+
+    async def caller(request: Request) -> Caller:
+        found, asking = await caller_of(request), asking_of(request.scope)
+        if asking is None:
+            return found
+        asking.caller = replace(found, request=asking)
+        return asking.caller
+
+    return caller
+
+
+def _handle_errors(app: FastAPI, engine: Engine, refusals: Refusals) -> None:
     async def refused(request: Request, error: Exception) -> Response:
         assert isinstance(error, FhirError)
+        try:
+            await record.refused_request(engine, asking_of(request.scope), error)
+        except Unavailable as unkept:
+            return await away(request, unkept)
         return refusals.answer(request, error)
 
     async def away(request: Request, error: Exception) -> Response:
-        fault = FhirError("no-store", f"Lageret svarer ikke nå / {error}", headers={"Retry-After": "5"})
-        return refusals.answer(request, fault)
+        return refusals.answer(request, _away(error))
 
     async def unrouted(request: Request, error: Exception) -> Response:
         """What no route takes."""
@@ -182,8 +203,15 @@ def _handle_errors(app: FastAPI, refusals: Refusals) -> None:
     app.add_exception_handler(HTTPException, unrouted)
 
 
-def _surround(app: FastAPI, settings: Settings, limits: Limits, refusals: Refusals, metrics: Metrics) -> None:
+def _away(error: Exception) -> FhirError:
+    return FhirError("no-store", f"Lageret svarer ikke nå / {error}", headers={"Retry-After": "5"})
+
+
+def _surround(
+    app: FastAPI, settings: Settings, engine: Engine, limits: Limits, refusals: Refusals, metrics: Metrics
+) -> None:
     """The last added stands outermost."""
+    app.add_middleware(Asked, engine.new_id, partial(record.put_on_record, engine), partial(_unrecorded, refusals))
     app.add_middleware(guards.admitted(settings, limits, refusals.answer))
     if settings.auth != "off":
         # Where everyone is the secretariat, no page of another site may look in.
@@ -194,12 +222,23 @@ def _surround(app: FastAPI, settings: Settings, limits: Limits, refusals: Refusa
         app.add_middleware(ProxyHeadersMiddleware, trusted_hosts=settings.trusted_proxies)
 
 
+def _unrecorded(refusals: Refusals, error: Exception) -> ASGIApp:
+    """The answer instead of one that could not be put on record."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if not isinstance(error, Unavailable):
+            raise error
+        await refusals.answer(Request(scope), _away(error))(scope, receive, send)
+
+    return answer
+
+
 def _open_for_reading(app: ASGIApp) -> ASGIApp:
     """CORS: pages of other sites may read, with a token of their own if they have one; never with a cookie."""
     return CORSMiddleware(
         app,
         allow_origins=["*"],
         allow_methods=["GET", "HEAD"],
-        allow_headers=["Authorization", "Prefer", "If-None-Match", "If-Modified-Since", "DPoP"],
-        expose_headers=["ETag", "Location", "Content-Location", "Last-Modified", "Retry-After"],
+        allow_headers=["Authorization", "Prefer", "If-None-Match", "If-Modified-Since", "DPoP", "X-Request-Id"],
+        expose_headers=["ETag", "Location", "Content-Location", "Last-Modified", "Retry-After", "X-Request-Id"],
     )

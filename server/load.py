@@ -9,12 +9,13 @@ import codecs
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import mappings
-from server.access import SECRETARIAT
+from server.access import SECRETARIAT, Caller
+from server.asking import Asking
 from server.interaction.engine import Engine
 from server.interaction.transaction import transaction
 from server.interaction.write import Intent, Method, write
@@ -46,14 +47,15 @@ class _Item:
 
 async def load(engine: Engine, path: Path, *, round: str | None = None) -> Loaded:
     """A FHIR Bundle or resource (.json), NDJSON, or a report (a folder of CSVs, or .xlsx) of `round`."""
+    caller = _secretariat(engine, "import")
     try:
         match path.suffix.lower():
             case ".ndjson":
-                return await _resources(engine, _lines(path))
+                return await _resources(engine, caller, _lines(path))
             case ".json":
-                return await _json(engine, decode(_read(path)))
+                return await _json(engine, caller, decode(_read(path)))
             case _:
-                return await _report(engine, path, round)
+                return await _report(engine, caller, path, round)
     except FhirError as error:
         return Loaded(refused=[_line(path, issue) for issue in error.issues])
     except OSError as error:
@@ -65,10 +67,15 @@ async def publish(engine: Engine) -> Loaded:
     what others define are not ours to publish (decision 27)."""
     base = f"{engine.access.canonical}/"
     ours = [dict(resource) for resource in engine.registry.resources if resource.get("url", base).startswith(base)]
-    return await _resources(engine, _at_entries(ours))
+    return await _resources(engine, _secretariat(engine, "guide"), _at_entries(ours))
 
 
-async def _report(engine: Engine, path: Path, round: str | None) -> Loaded:
+def _secretariat(engine: Engine, device: str) -> Caller:
+    """The secretariat, by this device and as one request on record."""
+    return replace(SECRETARIAT, client=device, request=Asking(engine.new_id()))
+
+
+async def _report(engine: Engine, caller: Caller, path: Path, round: str | None) -> Loaded:
     try:
         report = mappings.read_report(path, round=round)
     except mappings.ReportError as error:
@@ -76,20 +83,20 @@ async def _report(engine: Engine, path: Path, round: str | None) -> Loaded:
     result = mappings.bundle(report, canonical=engine.access.canonical)
     if result.refused:
         return Loaded(remarks=[str(entry) for entry in result.log], refused=[str(row) for row in result.refused])
-    loaded = await _json(engine, result.bundle)
+    loaded = await _json(engine, caller, result.bundle)
     loaded.remarks = [str(entry) for entry in result.log]
     return loaded
 
 
-async def _json(engine: Engine, resource: Resource) -> Loaded:
+async def _json(engine: Engine, caller: Caller, resource: Resource) -> Loaded:
     if resource.get("resourceType") != "Bundle" or resource.get("type") in ("document", "message"):
-        return await _resources(engine, [_Item(resource)])
+        return await _resources(engine, caller, [_Item(resource)])
     items = _items(engine, resource)
     if resource.get("type") not in ("transaction", "batch"):
-        return await _resources(engine, items)
+        return await _resources(engine, caller, items)
     _check([item for item in items if item.resource is not _ABSENT])
     # A batch, too, is one unit here: nothing of it is written when any of it is refused.
-    entries = await transaction(engine, SECRETARIAT, {**resource, "type": "transaction"})
+    entries = await transaction(engine, caller, {**resource, "type": "transaction"})
     methods = [entry["request"]["method"] for entry in resource.get("entry", [])]
     return Loaded(
         Counter(
@@ -126,10 +133,10 @@ def _at_entries(resources: Sequence[Resource]) -> list[_Item]:
     return [_Item(resource, f"Bundle.entry[{index}]") for index, resource in enumerate(resources)]
 
 
-async def _resources(engine: Engine, items: Sequence[_Item]) -> Loaded:
+async def _resources(engine: Engine, caller: Caller, items: Sequence[_Item]) -> Loaded:
     """Each at its id, or as a new one when it has none."""
     _check(items)
-    done = await write(engine, SECRETARIAT, [_intent(item) for item in items])
+    done = await write(engine, caller, [_intent(item) for item in items])
     return Loaded(Counter(_what(written.version, written.status, written.changed) for written in done))
 
 

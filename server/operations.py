@@ -48,13 +48,14 @@ class Operation:
     """`run` raises FhirError. `definition`: its OperationDefinition's canonical, with {base} for the canonical base and
     {type} for the type it is called on. `types`: the resource types that have it, empty for all that are served.
     `affects_state`: it is answered to POST alone, for a GET must change nothing. `expensive`: a client may have only
-    a few of them running (PORTFOLIO_MAX_EXPENSIVE)."""
+    a few of them running (PORTFOLIO_MAX_EXPENSIVE). `writes`: what it refuses goes on record."""
 
     run: Callable[[Engine, Call], Awaitable[Answer]]
     definition: str
     types: frozenset[str] = frozenset()
     affects_state: bool = False
     expensive: bool = False
+    writes: bool = False
 
     def canonical(self, base: str, resource_type: str = "") -> str:
         """The OperationDefinition as the CapabilityStatement names it."""

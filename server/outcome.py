@@ -74,7 +74,7 @@ class FhirError(Exception):
     """Raised where the fact is known; one handler makes it an HTTP answer.
 
     `status` overrides the table for the few codes that HTTP splits further (406, 412, 415).
-    `headers` are sent along (WWW-Authenticate, Retry-After).
+    `headers` are sent along (WWW-Authenticate, Retry-After). `recorded`: as a refusal, it is on record already.
     """
 
     def __init__(
@@ -91,6 +91,7 @@ class FhirError(Exception):
         self.issues: tuple[Issue, ...] = tuple(issues) or (Issue(code, text, expression),)
         self.status = status or STATUS[code]
         self.headers = headers or {}
+        self.recorded = False
 
     def within(self, prefix: str) -> FhirError:
         """The same error of an entry: every issue's place begins with `prefix`."""

@@ -11,6 +11,7 @@ from starlette.routing import BaseRoute, Route
 
 from server import headers
 from server.access import Caller
+from server.asking import asking_of
 from server.auth.callers import CallerOf
 from server.bundle import history_bundle, response_bundle, searchset
 from server.interaction import create, delete, dry_run, read, transaction, update
@@ -141,6 +142,7 @@ class Fhir:
         """POST [type]; POST $name of the system."""
         if request.path_params["type"].startswith("$"):
             return await self.operation(request)
+        _writing(request)
         caller = await self._writer(request)
         if any(name not in _SHOWN for name, _ in pairs_of(headers.query(request.scope))):
             # Some clients send the condition of a conditional create here; ignored, it would make a duplicate.
@@ -213,6 +215,9 @@ class Fhir:
 
     async def bundle(self, request: Request) -> Response:
         """POST of a transaction or batch Bundle to the base."""
+        dry = headers.dry_run(headers.sent(request.scope, b"x-dry-run"))
+        if not dry:
+            _writing(request)
         caller = await self._caller(request)
         sent = await self._resource(request)
         kind = sent.get("type")
@@ -221,7 +226,7 @@ class Fhir:
                 "invalid", "The base takes a Bundle of type transaction or batch.", expression="Bundle.type"
             )
         show = "return=representation" in (headers.sent(request.scope, b"prefer") or "")
-        if headers.dry_run(headers.sent(request.scope, b"x-dry-run")):
+        if dry:
             entries = await dry_run.dry_run(self.engine, caller, sent, show=show)
         else:
             run = transaction.transaction if kind == "transaction" else transaction.batch
@@ -239,6 +244,8 @@ class Fhir:
         if kind:
             self.engine.known_type(kind)
         found = self._operation(level, name, kind)
+        if found.writes:
+            _writing(request)
         if found.affects_state and request.method != "POST":
             raise FhirError("not-supported", f"{name} is called by POST.", status=405, headers={"Allow": "POST"})
         caller, body = await self._caller(request), None
@@ -343,6 +350,12 @@ class Fhir:
         if b"_pretty=true" in request.scope["query_string"]:
             content = pretty(content)
         return Json(content, status, tags)
+
+
+def _writing(request: Request) -> None:
+    """From here on, a refusal of this request is the refusal of a write."""
+    if (asking := asking_of(request.scope)) is not None:
+        asking.writing = True
 
 
 def _format_of(request: Request) -> str | None:

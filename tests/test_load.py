@@ -35,7 +35,7 @@ async def engine(settings: Settings) -> AsyncIterator[Engine]:
 
 async def versions(engine: Engine) -> int:
     counts, _ = await engine.store.check(engine.indexer.indexed)
-    return counts["versions"]
+    return counts["versions"] - counts["records"]
 
 
 async def loaded(engine: Engine, file: Path, content: Any) -> Loaded:

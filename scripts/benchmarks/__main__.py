@@ -1,4 +1,4 @@
-"""python -m scripts.benchmarks [NAME …]"""
+"""python -m scripts.benchmarks [NAME …] [--auth]"""
 
 from __future__ import annotations
 
@@ -59,6 +59,38 @@ def faster(name: str, measured: Measured, ceiling: Measured, at_least: float | N
 def dearer(name: str, measured: Measured, ceiling: Measured, at_most: float | None = None) -> Line:
     """Times: how many times as long as the ceiling."""
     return Line(name, measured, ceiling, ceiling.rate / measured.rate, at_most=at_most)
+
+
+async def read_by_anyone(folder: Path) -> list[Line]:
+    """GET by id of 10 000, anonymous, access and record on, against the same with access off."""
+    settings = await _generated(folder, 10_000)
+    requests = [get(f"/fhir/Task/t{number}") for number in random.Random(2).sample(range(10_000), 5_000)]
+    with Server(settings) as server:
+        ceiling = await _measure(server, lambda n: requests[n % len(requests)])
+    with Server(settings, auth="dev") as server:
+        found = await _measure(server, lambda n: requests[n % len(requests)])
+        line = faster("read, anonymous / access off", found, ceiling, at_least=0.9)
+        await _explain(server, line, lambda n: requests[n % len(requests)])
+    return [line]
+
+
+async def create_on_record(folder: Path) -> list[Line]:
+    """POST of a Task, durable, 64 writers, with its Provenance and AuditEvent, against one with access off."""
+    settings = await _generated(folder, 100)
+    token = Tokens.of(settings.keys, settings.base).issue("secretariat", "", timedelta(hours=1))
+    seeded = random.Random(3)
+    bodies = [json.dumps(generator.task(seeded, number, INITIATIVES)).encode() for number in range(2_000)]
+    creating = [post("/fhir/Task", body, token) for body in bodies]
+    with Server(settings) as server:
+        ceiling = await _measure(server, lambda n: creating[n % 2_000], connections=64, expect=201)
+    again = await _generated(folder / "again", 100)
+    token = Tokens.of(again.keys, again.base).issue("secretariat", "", timedelta(hours=1))
+    recorded = [post("/fhir/Task", body, token) for body in bodies]
+    with Server(again, auth="dev") as server:
+        found = await _measure(server, lambda n: recorded[n % 2_000], connections=64, expect=201)
+        line = faster("create on record / not", found, ceiling, at_least=0.6)
+        await _explain(server, line, lambda n: recorded[n % 2_000], connections=64, expect=201)
+    return [line]
 
 
 async def read(folder: Path) -> list[Line]:
@@ -172,7 +204,9 @@ class _Open:
 
 def _settings(folder: Path) -> Settings:
     folder.mkdir(parents=True, exist_ok=True)
-    return read_settings(store=f"sqlite:///{folder}/portfolio.db", keys=folder / "keys", port=8917, _env_file=None)
+    return read_settings(
+        store=f"sqlite:///{folder}/portfolio.db", keys=folder / "keys", port=8917, auth="off", _env_file=None
+    )
 
 
 async def _generated(folder: Path, size: int) -> Settings:
@@ -198,16 +232,22 @@ BENCHMARKS: dict[str, Callable[[Path], Awaitable[list[Line]]]] = {
 }
 
 
+# With --auth: what access and the record cost.
+WITH_ACCESS: dict[str, Callable[[Path], Awaitable[list[Line]]]] = {"read": read_by_anyone, "create": create_on_record}
+
+
 def main() -> int:
-    names = sys.argv[1:] or list(BENCHMARKS)
-    if unknown := [name for name in names if name not in BENCHMARKS]:
-        print(f"{', '.join(unknown)}: expected some of {', '.join(BENCHMARKS)}", file=sys.stderr)
+    with_access = "--auth" in sys.argv
+    benchmarks = WITH_ACCESS if with_access else BENCHMARKS
+    names = [name for name in sys.argv[1:] if name != "--auth"] or list(benchmarks)
+    if unknown := [name for name in names if name not in benchmarks]:
+        print(f"{', '.join(unknown)}: expected some of {', '.join(benchmarks)}", file=sys.stderr)
         return 2
     lines: list[Line] = []
     for name in names:
         with tempfile.TemporaryDirectory() as folder:
-            print(f"{name}: {BENCHMARKS[name].__doc__}", flush=True)
-            lines += asyncio.run(BENCHMARKS[name](Path(folder)))  # type: ignore[arg-type]
+            print(f"{name}: {benchmarks[name].__doc__}", flush=True)
+            lines += asyncio.run(benchmarks[name](Path(folder)))  # type: ignore[arg-type]
     _print(lines)
     return 0 if all(line.reached for line in lines) else 1
 

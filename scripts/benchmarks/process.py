@@ -18,14 +18,16 @@ from server.settings import Settings
 
 
 class Server:
-    """Runs while its context lasts; `pid` and `port` are for the client."""
+    """Runs while its context lasts; `pid` and `port` are for the client. Without `auth` nothing is put on record and
+    everyone may do everything, so that a figure is of what it names and of nothing else."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, auth: str = "off") -> None:
         self.port = settings.port
         environment = {
             **os.environ,
             "PORTFOLIO_STORE": settings.store,
             "PORTFOLIO_KEYS": str(settings.keys),
+            "PORTFOLIO_AUTH": auth,
             "PORTFOLIO_BASE_URL": settings.base,
         }
         command = [sys.executable, "-m", "scripts.benchmarks.server", str(self.port)]

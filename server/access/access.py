@@ -100,6 +100,12 @@ class Access:
         if caller.role != "reporter" and not allowed.intersection(_DONE[method]):
             raise FhirError("forbidden", f"{caller.role}: {method}.")
 
+    def check_secretariat(self, caller: Caller) -> None:
+        """FhirError login (401) or forbidden (403) for everybody but the secretariat."""
+        self.check_interaction(caller, "PUT")
+        if caller.role != "secretariat":
+            raise FhirError("forbidden", "Dette kan bare sekretariatet / Only the secretariat may do this.")
+
     async def check_writable(self, caller: Caller, stood: Resource, look: Look) -> None:
         """FhirError forbidden (403) unless the caller may change this resource in some way. It says no more than
         whose it is not."""

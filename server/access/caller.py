@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
+from server.asking import Asking
 from server.auth.scopes import Scopes
 from server.resource import Resource
 
@@ -18,7 +19,8 @@ Look = Callable[[str, str], Awaitable[Resource | None]]
 class Caller:
     """Who asks. `organization` is the value of an identifier (organisation number or slug) for reporters; `client`
     the client's id, `supplier` the number of a vendor that acts for the organisation, `address` where from; `scopes`
-    narrow what the role may do, None not at all."""
+    narrow what the role may do, None not at all; `user` is a signed-in person's subject at the issuer, never a name or
+    a personal number, for it stays on record; `request` what else is known of the request, None outside of HTTP."""
 
     role: Role
     organization: str = ""
@@ -27,6 +29,8 @@ class Caller:
     supplier: str = ""
     address: str = ""
     scopes: Scopes | None = None
+    user: str = ""
+    request: Asking | None = field(default=None, compare=False, repr=False)
 
 
 ANONYMOUS = Caller("anonymous")

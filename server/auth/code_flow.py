@@ -141,12 +141,13 @@ def person(claims: Mapping[str, Any], settings: Settings) -> Caller:
         name = settings.oidc_requires.partition("=")[0]
         raise FhirError("forbidden", f"Innloggingen er ikke sterk nok / The sign-in lacks what is asked of «{name}».")
     name = str(claims.get("name") or claims.get("preferred_username") or claims.get("sub") or "")[:200]
+    user = str(claims.get("sub") or "")[:200]
     if settings.oidc_secretariat and _has(claims, settings.oidc_secretariat):
-        return Caller("secretariat", name=name)
+        return Caller("secretariat", name=name, user=user)
     organization = claims.get(settings.oidc_organization)
     if isinstance(organization, str) and settings.oidc_reporter and _has(claims, settings.oidc_reporter):
-        return Caller("reporter", organization, name)
-    return Caller("reader", organization if isinstance(organization, str) else "", name)
+        return Caller("reporter", organization, name, user=user)
+    return Caller("reader", organization if isinstance(organization, str) else "", name, user=user)
 
 
 def _has(claims: Mapping[str, Any], wanted: str) -> bool:

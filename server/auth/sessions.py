@@ -83,6 +83,7 @@ class Sessions:
             "role": caller.role,
             "organization": caller.organization,
             "name": caller.name,
+            "user": caller.user,
             "exp": session.expires,
         }
         self._set(response, _SESSION, claims, self.seconds)
@@ -104,7 +105,7 @@ class Sessions:
         role = roles.get(claims.get("role"))
         if role is None or str(claims["sid"]) in self._ended:
             return None
-        caller = Caller(role, str(claims["organization"]), str(claims["name"]))
+        caller = Caller(role, str(claims["organization"]), str(claims["name"]), user=str(claims.get("user", "")))
         return Session(str(claims["sid"]), caller, int(claims["exp"]))
 
     def attempt(self, response: Response, attempt: Attempt) -> None:

@@ -45,7 +45,8 @@ class _Ids:
 @dataclass(frozen=True)
 class Engine:
     """The parts behind the interactions. `base` is the FHIR base URL; `contended` lets those who lost a
-    race several times try one at a time; `unbuilt` says that an index is to be built."""
+    race several times try one at a time; `unbuilt` says that an index is to be built. `recording`: who does what is
+    put on record; `known_organizations` is record.py's: number or slug -> until when it stands, and who that is."""
 
     store: Store
     registry: Registry
@@ -62,6 +63,8 @@ class Engine:
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
     kept_terminology: Kept = field(default_factory=Kept)
     unbuilt: asyncio.Event = field(default_factory=asyncio.Event)
+    recording: bool = True
+    known_organizations: dict[str, tuple[float, Resource]] = field(default_factory=dict)
 
     def sight(self, caller: Caller, snapshot: Snapshot | Reading, present: Snapshot | Reading | None = None) -> Sight:
         """What the caller sees of a snapshot; `present` when that is one of the past."""

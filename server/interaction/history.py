@@ -10,6 +10,7 @@ from server.access import Caller, Sight
 from server.auth.scopes import Letter
 from server.interaction.engine import Engine, instant_of
 from server.interaction.read import looking, may_read
+from server.interaction.record import given
 from server.outcome import FhirError
 from server.search.parse import DEFAULT_COUNT, MAX_COUNT, cursor
 from server.search.query import Cursor
@@ -54,6 +55,8 @@ async def history(
             page = await _shown(snapshot, sight, (resource_type, id), letter, since, start, wanted)
         if id is not None and not page.versions and since is None and start is None:
             raise FhirError("not-found", f"Finnes ikke / {resource_type}/{id} is not known here.")
+        level = "instance" if id is not None else "type" if resource_type is not None else "system"
+        given(engine, caller, f"history-{level}", page.versions)
         path = "/".join(part for part in (resource_type, id, "_history") if part)
         used = tuple((name, text) for name, text in pairs if name in ("_count", "_since"))
         return Story(path, snapshot.moment, page, used)

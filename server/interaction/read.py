@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from server.access import Caller, Sight
 from server.auth.scopes import Letter
 from server.interaction.engine import Engine, Reading, moment_of
+from server.interaction.record import given
 from server.outcome import FhirError
 from server.store.store import Snapshot, Version
 
@@ -21,10 +22,11 @@ async def read(engine: Engine, caller: Caller, resource_type: str, id: str, as_o
     if as_of is None and caller.scopes is None:
         version = await engine.store.current(resource_type, id)
         if version is None or (not version.deleted and engine.access.sees_at_once(caller, version)):
-            return _shown(name, version, version is not None)
+            return _given(engine, caller, "read", _shown(name, version, version is not None))
     async with looking(engine, caller, as_of) as (snapshot, sight):
         version = await snapshot.read(resource_type, id)
-        return _shown(name, version, await may_read(snapshot, sight, version))
+        allowed = await may_read(snapshot, sight, version)
+    return _given(engine, caller, "read", _shown(name, version, allowed))
 
 
 async def vread(engine: Engine, caller: Caller, resource_type: str, id: str, version_id: str) -> Version:
@@ -36,7 +38,8 @@ async def vread(engine: Engine, caller: Caller, resource_type: str, id: str, ver
     async with looking(engine, caller) as (snapshot, sight):
         version = await snapshot.read_version(resource_type, id, number)
         allowed = await may_read(snapshot, sight, version)
-    return _shown(f"{resource_type}/{id}/_history/{version_id}", version, allowed)
+    shown = _shown(f"{resource_type}/{id}/_history/{version_id}", version, allowed)
+    return _given(engine, caller, "vread", shown)
 
 
 @asynccontextmanager
@@ -53,6 +56,11 @@ async def may_read(snapshot: Snapshot, sight: Sight, version: Version | None, le
     if version is not None and version.deleted:
         version = await snapshot.read_version(version.resource_type, version.id, version.version_id - 1)
     return version is not None and await sight.reads(version, letter)
+
+
+def _given(engine: Engine, caller: Caller, interaction: str, version: Version) -> Version:
+    given(engine, caller, interaction, (version,))
+    return version
 
 
 def _shown(name: str, version: Version | None, allowed: bool) -> Version:

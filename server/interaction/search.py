@@ -9,6 +9,7 @@ from server.access import Caller, Sight
 from server.definitions.registry import Schema
 from server.interaction.engine import Engine
 from server.interaction.read import looking
+from server.interaction.record import given
 from server.interaction.terminology import parser_at, query_text
 from server.outcome import FhirError, Issue
 from server.search.query import Include, Query
@@ -48,6 +49,7 @@ async def search(
             moment = snapshot.moment
     except Unavailable as error:
         raise unavailable(error) from None
+    given(engine, caller, "search-type", (*page.versions, *included))
     remarks = (*parsed.unknown, *_cut(cut))
     kept = _kept(engine.registry.schema, parsed.query)
     return Found(parsed.query, moment, parsed.as_of, page, included, remarks, kept)

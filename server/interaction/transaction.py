@@ -10,15 +10,16 @@ from typing import Any, get_args
 from server import headers
 from server.access import Caller
 from server.bundle import history_bundle, searchset
+from server.interaction import record
 from server.interaction.engine import Engine
 from server.interaction.history import history
 from server.interaction.read import read, vread
-from server.interaction.search import search
+from server.interaction.search import search, unavailable
 from server.interaction.write import Intent, Method, Written, write
 from server.outcome import FhirError, invalid, outcome
 from server.resource import ID, Resource, decode_any, encode
 from server.search.urls import pairs_of
-from server.store.store import Version
+from server.store.store import Unavailable, Version
 
 MAX_ENTRIES = 5_000
 ORDER = {"DELETE": 0, "POST": 1, "PUT": 2, "PATCH": 2, "GET": 3, "HEAD": 3}
@@ -68,6 +69,10 @@ async def _single(engine: Engine, caller: Caller, entry: Resource, index: int) -
         intent = intent_of(engine, entry, f"Bundle.entry[{index}]")
         return entry_of((await write(engine, caller, [intent]))[0])
     except FhirError as error:
+        try:
+            await record.refused(engine, caller, error)
+        except Unavailable as away:
+            error = unavailable(away)
         return Entry(error.status, outcome=encode(outcome(error.issues)))
 
 

@@ -16,7 +16,9 @@ import jsonpatch
 
 from server.access import Caller, Sight, label_of
 from server.auth.scopes import Letter, insufficient
+from server.interaction import record
 from server.interaction.around import Around
+from server.interaction.claims import claimed
 from server.interaction.crosswalk import crossed
 from server.interaction.engine import Engine, Reading
 from server.interaction.links import Links, Target
@@ -84,20 +86,38 @@ class Draft:
 
 
 async def write(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written]:
-    """Does all of it or nothing; the results stand in the order of the intents. FhirError names the intent's
-    place. Losing a race is no error: it decides again, after some attempts one request at a time."""
+    """Does all of it or nothing, on record either way; the results stand in the order of the intents. FhirError names
+    the intent's place."""
+    try:
+        done = await _decided(engine, caller, intents)
+    except FhirError as error:
+        try:
+            await record.refused(engine, caller, error, intents)
+        except Unavailable as away:
+            raise unavailable(away) from None
+        raise
+    shown = [written.version for written in done if not written.changed and written.version is not None]
+    record.given(engine, caller, "read", shown)
+    return done
+
+
+async def _decided(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written]:
+    """Losing a race is no error: it decides again, after some attempts one request at a time."""
+    claims = claimed(engine, caller)
     for attempt in range(_FREE_ATTEMPTS):
-        if (done := await _attempt(engine, caller, intents, again=attempt > 0)) is not None:
+        if (done := await _attempt(engine, caller, intents, claims, again=attempt > 0)) is not None:
             return done
         await asyncio.sleep(0.001 * attempt)
     async with engine.contended:
         for _ in range(_ATTEMPTS):
-            if (done := await _attempt(engine, caller, intents, again=True)) is not None:
+            if (done := await _attempt(engine, caller, intents, claims, again=True)) is not None:
                 return done
     raise FhirError("conflict", "Andre endrer det samme nå / Others keep changing the same resource; try again.")
 
 
-async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent], *, again: bool) -> list[Written] | None:
+async def _attempt(
+    engine: Engine, caller: Caller, intents: Sequence[Intent], claims: Resource, *, again: bool
+) -> list[Written] | None:
     try:
         async with Reading(engine.store) as snapshot:
             if again:
@@ -105,6 +125,7 @@ async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent], *,
                 await caught_up(engine, snapshot)
             plan = Plan(engine, caller, snapshot)
             drafts, unit = await plan.made(intents)
+            unit = await record.with_records(engine, caller, snapshot, unit, drafts, claims)
         if not unit.writes:
             return [_written(draft, None) for draft in drafts if not draft.by_server]
         versions = await engine.store.commit(unit)
@@ -117,6 +138,7 @@ async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent], *,
     if any(version.resource_type == "SearchParameter" for version in versions):
         async with Reading(engine.store) as snapshot:
             await caught_up(engine, snapshot)
+    record.written_elsewhere(engine, versions)
     by_ref = {(version.resource_type, version.id): version for version in versions}
     return [_written(draft, by_ref.get(draft.ref)) for draft in drafts if not draft.by_server]
 
@@ -207,6 +229,7 @@ class Plan:
         engine = self.engine
         engine.access.check_interaction(self.caller, intent.method)
         engine.known_type(intent.resource_type)
+        record.check_unrecorded(engine, intent.resource_type)
         _check_form(intent)
         id = intent.id
         if intent.condition is not None:

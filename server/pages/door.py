@@ -14,6 +14,7 @@ from starlette.requests import Request
 
 from server import headers
 from server.access import Caller
+from server.asking import asking_of
 from server.auth.callers import CallerOf
 from server.auth.sessions import Session, Sessions
 from server.guards import host_of
@@ -67,7 +68,11 @@ class Door:
         if session is None:
             return Visitor(await self.caller_of(request))
         self.limits.check_client(request.scope, session.caller)
-        return Visitor(replace(session.caller, address=address_of(request.scope)), session)
+        asking = asking_of(request.scope)
+        caller = replace(session.caller, address=address_of(request.scope), request=asking)
+        if asking is not None:
+            asking.caller = caller
+        return Visitor(caller, session)
 
     def account(self, asked: Asked, session: Session | None) -> Account:
         """What the head of a page says of who is signed in, and where to sign in or out."""

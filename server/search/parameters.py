@@ -69,6 +69,7 @@ class Parameters:
         self._by_base: dict[str, dict[str, Mapping[str, Any]]] = {}
         self._made: dict[str, dict[str, Parameter]] = {}
         self._generations: dict[str, int] = {}
+        self._types: dict[str, set[str]] | None = None
         for definition in self._registry.search_parameters_r4:
             self._enter(definition)
         own = [one for one in self._registry.of_type("SearchParameter") if one.get("status") != "retired"]
@@ -114,7 +115,7 @@ class Parameters:
             del self._generations[url], self._definitions[url]
             raise
         finally:
-            self._made = {}
+            self._made, self._types = {}, None
 
     def of_generation(self, generation: int) -> tuple[Parameter, ...]:
         """Those that one stored version defines, one for each of its bases."""
@@ -126,6 +127,14 @@ class Parameters:
         other = Parameters(self._registry)
         other.adopt([one for one in self.stored if one[1].get("id") not in without], self.newest)
         return other
+
+    def types_of(self, code: str) -> frozenset[str]:
+        """The types of all parameters of this code, whatever their resource; empty for an unknown one."""
+        if self._types is None:
+            self._types = {}
+            for one in self._definitions.values():
+                self._types.setdefault(str(one.get("code")), set()).add(str(one.get("type")))
+        return frozenset(self._types.get(code, ()))
 
     def find(self, resource_type: str, code: str) -> Parameter | None:
         return self._of(resource_type).get(code)

@@ -12,7 +12,7 @@ import json
 import sqlite3
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
@@ -20,12 +20,23 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from server.search.query import Cursor, Include, Query
-from server.store import sqlite_build, sqlite_check
+from server.store import sqlite_build, sqlite_chain, sqlite_check, sqlite_erase
+from server.store.chain import Link
 from server.store.sqlite_read import KnownNames, Reader, current, newest
 from server.store.sqlite_schema import connect, failure, interrupted, microseconds, prepare, unavailable
 from server.store.sqlite_unit import Rehearsed, Working
 from server.store.sqlite_writer import Writer
-from server.store.store import Indexed, Indexing, Moment, Page, Unavailable, Unit, Version
+from server.store.store import (
+    Eraser,
+    Indexed,
+    Indexing,
+    Moment,
+    Page,
+    Rewritten,
+    Unavailable,
+    Unit,
+    Version,
+)
 
 T = TypeVar("T")
 
@@ -254,10 +265,34 @@ class SqliteStore:
         async with self._snapshot(None) as snapshot:
             return await snapshot.beside(lambda connection: sqlite_check.recomputed(connection, index, after))
 
-    async def check(self, index: Callable[[dict[str, Any]], Indexed]) -> tuple[dict[str, int], list[str]]:
+    async def rewrite(
+        self,
+        eraser: Eraser,
+        index: Callable[[dict[str, Any]], Indexed],
+        trace: Callable[[Rewritten], Unit] | None,
+    ) -> Rewritten:
+        """As Store.rewrite. Other writers wait while every body is looked at, and while the file is built anew."""
+        if trace is None:
+            async with self._snapshot(None) as snapshot:
+                return (await snapshot.beside(lambda connection: sqlite_erase.found(connection, eraser)))[0]
+        rewriting = partial(Working.rewrite, eraser=eraser, index=index, trace=trace)
+        found = await self._writer.submit(rewriting)
+        await asyncio.to_thread(sqlite_erase.purge, self.path, self._patience)
+        return found
+
+    async def heads(self) -> tuple[Link, ...]:
+        """As Store.heads."""
+        try:
+            return sqlite_chain.heads(self._connection)
+        except sqlite3.Error as error:
+            raise failure(error) from error
+
+    async def check(
+        self, index: Callable[[dict[str, Any]], Indexed], anchors: Iterable[Link] = ()
+    ) -> tuple[dict[str, int], list[str]]:
         """As Store.check: the whole of one snapshot, in a thread."""
         async with self._snapshot(None) as snapshot:
-            return await snapshot.beside(lambda connection: sqlite_check.check(connection, index))
+            return await snapshot.beside(lambda connection: sqlite_check.check(connection, index, anchors))
 
 
 class _Timed:

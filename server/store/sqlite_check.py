@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from server.resource import decode
 from server.search.query import Kind
+from server.store.chain import Link
 from server.store.sqlite_build import finished
-from server.store.sqlite_schema import COLUMNS, KINDS, PREFIX
+from server.store.sqlite_chain import breaks
+from server.store.sqlite_schema import COLUMNS, IS_RECORD, KINDS, NO_RECORD, PREFIX
 from server.store.store import Indexed
 
 Index = Callable[[dict[str, Any]], Indexed]
@@ -61,9 +63,9 @@ _RULES = {
         SELECT c.sequence FROM clock c WHERE c.sequence > 1
           AND NOT EXISTS (SELECT 1 FROM clock p WHERE p.sequence = c.sequence - 1)""",
 }
-_UNRESOLVED = """SELECT DISTINCT s.ref, t.ref FROM reference r JOIN resource t ON t.rid = r.target
-                 JOIN version v ON v.vid = r.vid JOIN resource s ON s.rid = v.rid
-                 WHERE r.key > 0 AND (t.vid IS NULL OR t.deleted)"""
+_UNRESOLVED = f"""SELECT DISTINCT s.ref, t.ref FROM reference r JOIN resource t ON t.rid = r.target
+                  JOIN version v ON v.vid = r.vid JOIN resource s ON s.rid = v.rid
+                  WHERE r.key > 0 AND (t.vid IS NULL OR t.deleted) AND {NO_RECORD}"""
 _LOST_TARGET = """SELECT r.vid, r.target FROM reference r
                   WHERE NOT EXISTS (SELECT 1 FROM resource t WHERE t.rid = r.target)"""
 
@@ -78,11 +80,14 @@ def _indexed(index: Index, body: bytes | None) -> Indexed:
     return Indexed() if body is None else index(decode(body))
 
 
-def check(connection: sqlite3.Connection, index: Index) -> tuple[dict[str, int], list[str]]:
+def check(
+    connection: sqlite3.Connection, index: Index, anchors: Iterable[Link] = ()
+) -> tuple[dict[str, int], list[str]]:
     """As Store.check. Faults in words, the file's own damage first."""
     faults = [f"file: {line}" for (line,) in connection.execute("PRAGMA integrity_check(20)") if line != "ok"]
     for text, rule in _RULES.items():
         faults += [text.format(*row) for row in connection.execute(rule)]
+    faults += breaks(connection, anchors)
     faults += _index_faults(connection, index)
     faults += [
         f"{source}: points to {target}, which is not there"
@@ -95,7 +100,9 @@ def check(connection: sqlite3.Connection, index: Index) -> tuple[dict[str, int],
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:
     wanted = {
         "commits": "SELECT count(*) FROM clock",
+        "links of the record": "SELECT count(*) FROM chain",
         "versions": "SELECT count(*) FROM version",
+        "records": f"SELECT count(*) FROM version v WHERE {IS_RECORD}",
         "resources": "SELECT count(*) FROM resource WHERE vid IS NOT NULL",
         "current": "SELECT count(*) FROM resource WHERE vid IS NOT NULL AND deleted = 0",
         "deleted": "SELECT count(*) FROM resource WHERE vid IS NOT NULL AND deleted = 1",

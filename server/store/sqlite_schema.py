@@ -21,13 +21,18 @@ from pathlib import Path
 from typing import get_args
 
 from server.search.query import Kind
-from server.store.store import Unavailable
+from server.store.store import RECORDS, Unavailable
 
-VERSION = 2
+VERSION = 3
 PREFIX = 48
 """Characters of a folded string that its index key holds."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_RECORDS = ", ".join(f"'{name}'" for name in sorted(RECORDS))
+IS_RECORD = f"v.type IN (SELECT id FROM name WHERE text IN ({_RECORDS}))"
+NO_RECORD = f"v.type NOT IN (SELECT id FROM name WHERE text IN ({_RECORDS}))"
+"""What a statement that has `version v` says of the record's types."""
 
 # The columns of each index table, in the order of its clustering.
 COLUMNS: dict[Kind, tuple[str, ...]] = {
@@ -48,6 +53,9 @@ _TEXTS = frozenset(("prefix", "folded", "exact", "code", "unit", "value", "versi
 _BUILD = """CREATE TABLE build (generation INTEGER PRIMARY KEY, reached INTEGER NOT NULL, upto INTEGER NOT NULL,
             done INTEGER NOT NULL, total INTEGER NOT NULL)"""
 
+# The record's chain (chain.py): the digest of each commit that wrote records, upon that of the link before.
+_CHAIN = "CREATE TABLE chain (sequence INTEGER PRIMARY KEY, digest BLOB NOT NULL)"
+
 _BASE = (
     "CREATE TABLE clock (sequence INTEGER PRIMARY KEY, instant INTEGER NOT NULL UNIQUE)",
     "CREATE TABLE name (id INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE)",
@@ -60,6 +68,7 @@ _BASE = (
     # Bodies apart: rows of `version` stay some 30 bytes, for scans and for setting `ended`.
     "CREATE TABLE content (vid INTEGER PRIMARY KEY, body BLOB NOT NULL)",
     _BUILD,
+    _CHAIN,
     "CREATE UNIQUE INDEX version_of ON version (rid, version_id, vid)",
     "CREATE INDEX version_type ON version (type, vid)",
     "CREATE INDEX version_live ON version (type, vid) WHERE ended IS NULL AND deleted = 0",
@@ -107,7 +116,8 @@ def connect(path: Path, *, patience: float, cache_kib: int, read_only: bool = Fa
     if read_only:
         connection.execute("PRAGMA query_only = ON")
     else:
-        # Debian overwrites deleted rows with zeros; nothing is ever deleted here but moved.
+        # Debian overwrites deleted rows with zeros; nothing is ever deleted here but moved, and what is erased for good
+        # goes with a VACUUM.
         connection.execute("PRAGMA secure_delete = OFF")
         # Index pages are hit at random: the longer the log, the oftener one copying serves many commits.
         connection.execute("PRAGMA wal_autocheckpoint = 4000")
@@ -127,6 +137,8 @@ def prepare(connection: sqlite3.Connection, patience: float) -> None:
                 connection.execute(statement)
         if found == 1:
             connection.execute(_BUILD)
+        if found in (1, 2):
+            connection.execute(_CHAIN)
         if found < VERSION:
             connection.execute(f"PRAGMA user_version = {VERSION}")
         connection.execute("COMMIT")

@@ -17,11 +17,24 @@ from typing import Any, NoReturn
 
 from server.search.match import matches, told_by_rows
 from server.search.query import Query
-from server.store import sqlite_build
+from server.store import sqlite_build, sqlite_erase
+from server.store.chain import GENESIS, linked
 from server.store.sqlite_criteria import Criteria, marks
 from server.store.sqlite_read import KnownNames, found_ids, newest
-from server.store.sqlite_schema import COLUMNS, KINDS, PREFIX, instant_text, interrupted
-from server.store.store import Conflict, Indexed, Moment, Ref, Unavailable, Unit, Version, Write
+from server.store.sqlite_schema import COLUMNS, KINDS, NO_RECORD, PREFIX, instant_text, interrupted
+from server.store.store import (
+    RECORDS,
+    Conflict,
+    Eraser,
+    Indexed,
+    Moment,
+    Ref,
+    Rewritten,
+    Unavailable,
+    Unit,
+    Version,
+    Write,
+)
 
 _MOST_NAMES = 100_000
 # 64 rows of 8 values stay below the 999 values that the oldest SQLite takes.
@@ -47,6 +60,7 @@ _TABLES: dict[str, tuple[str, ...]] = {
     "clock": ("sequence", "instant"),
     "version": ("vid", "rid", "type", "version_id", "instant", "deleted", "method"),
     "content": ("vid", "body"),
+    "chain": ("sequence", "digest"),
     **{str(kind): columns for kind, columns in COLUMNS.items()},
 }
 
@@ -258,6 +272,9 @@ class Working:
         self._time_limit = time_limit
         self._sequence = self._instant = self._kept_sequence = self._kept_instant = 0
         self._answered = self._first_of_batch = 0
+        # The digest of the chain's newest link, once it was looked for in this batch.
+        self._digest: bytes | None = None
+        self._kept_digest: bytes | None = None
 
     def began(self, units: Iterable[Unit]) -> None:
         moment = self.connection.execute(
@@ -267,6 +284,7 @@ class Working:
         self._first_of_batch = (self._sequence + 1) << 16
         self._saved = False
         self._definition = None
+        self._digest = self._kept_digest = None
         self.names.began()
         self._ahead.read(units)
 
@@ -281,6 +299,7 @@ class Working:
             self.connection.execute("RELEASE job")
             self._saved = False
         self._kept_sequence, self._kept_instant = self._sequence, self._instant
+        self._kept_digest = self._digest
         self.names.kept()
         self._pending.kept()
 
@@ -291,6 +310,7 @@ class Working:
         self._saved = False
         self._definition = None
         self._sequence, self._instant = self._kept_sequence, self._kept_instant
+        self._digest = self._kept_digest
         self.names.undone()
         self._pending.undone()
 
@@ -347,6 +367,22 @@ class Working:
             self._pending.add(index_rows(self.names, vid, indexed, self._sign(vid)))
         self._pending.flush()
         sqlite_build.note(self.connection, step)
+
+    def rewrite(
+        self,
+        eraser: Eraser,
+        index: Callable[[dict[str, Any]], Indexed],
+        trace: Callable[[Rewritten], Unit],
+    ) -> Rewritten:
+        """As Store.rewrite, up to the COMMIT: no other writer comes in between, for this is one job."""
+        self._pending.flush()
+        self._save()
+        found, bodies = sqlite_erase.found(self.connection, eraser)
+        self.reindex(sqlite_erase.rows(bodies, index), None)
+        self._pending.flush()
+        sqlite_erase.replaced(self.connection, eraser, bodies)
+        self.write(trace(found))
+        return found
 
     def _sign(self, vid: int) -> int:
         ((ended,),) = self.connection.execute("SELECT ended FROM version WHERE vid = ?", (vid,)).fetchall()
@@ -412,7 +448,17 @@ class Working:
             versions.append(self._version(write, vid + place, standing.get(ref)))
         if len({(write.resource_type, write.id) for write in unit.writes}) < len(unit.writes):
             raise ValueError("A unit writes each resource once.")
+        self._chained([version for version in versions if version.resource_type in RECORDS])
         return tuple(versions)
+
+    def _chained(self, records: list[Version]) -> None:
+        if not records:
+            return
+        if self._digest is None:
+            found = self.connection.execute("SELECT digest FROM chain ORDER BY sequence DESC LIMIT 1").fetchall()
+            self._digest = found[0][0] if found else GENESIS
+        self._digest = linked(self._digest, records)
+        self._pending.add([("chain", [(self._sequence, self._digest)])])
 
     def _version(self, write: Write, vid: int, stood: Standing | None) -> Version:
         rid = self._newest(write, vid, stood)
@@ -461,9 +507,9 @@ class Working:
             raise Conflict("absent", sorted(absent))
 
     def _unreferenced(self, unit: Unit) -> None:
-        text = """SELECT DISTINCT q.ref FROM reference r CROSS JOIN version v CROSS JOIN resource q
-                  WHERE r.target = (SELECT rid FROM resource WHERE ref = ?) AND r.key > 0
-                  AND v.vid = r.vid AND q.rid = v.rid LIMIT ?"""
+        text = f"""SELECT DISTINCT q.ref FROM reference r CROSS JOIN version v CROSS JOIN resource q
+                   WHERE r.target = (SELECT rid FROM resource WHERE ref = ?) AND r.key > 0
+                   AND v.vid = r.vid AND q.rid = v.rid AND {NO_RECORD} LIMIT ?"""
         referrers: dict[Ref, None] = {}
         if unit.unreferenced:
             self._pending.flush()

@@ -8,6 +8,17 @@ the same for ever.
 
 **Ordinal.** Each version has one integer, (sequence << 16) + its place in the unit: versions in order of
 their writing, and the last word of every sort.
+
+**The record.** Versions of the types in `RECORDS` say who did what. Every unit that writes such adds one link to a
+chain, in the transaction that writes it: `chain.linked(digest of the link before, its records)`. The first link
+builds upon `chain.GENESIS`. A chain is only true where its order is that of the commits: so a *lane* is as much of
+the store as one order is known for. A store whose commits stand in one line (a file's write lock, a counter document
+that every commit changes within its transaction and that can hold the newest digest) has the one lane ""; one whose
+processes commit side by side has a lane for each writer, named by it, and a unit is in the lane of whoever wrote it.
+What a record points to may go: records hold back no deletion and need not resolve.
+
+**Nothing else changes.** A version's bytes stay as they were committed, but for `rewrite`, which never touches a
+record.
 """
 
 from __future__ import annotations
@@ -15,14 +26,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import msgspec
 
 from server.search.query import Cursor, Include, Query
 
+if TYPE_CHECKING:
+    from server.store.chain import Link
+
 Ref = tuple[str, str]
 """(resource type, logical id)"""
+
+RECORDS = frozenset({"Provenance", "AuditEvent"})
+"""The types that make up the record; see the head of this file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +126,7 @@ class Unit:
     `found`: each query must, at the commit and before this unit's own writes, still find exactly these ids
     (at most two are looked for: none, one, or "several").
     `alive`: resources that must exist and not be deleted once the unit is written (referential integrity).
-    `unreferenced`: resources that no current resource may point to once the unit is written (deletes).
+    `unreferenced`: resources that no current resource may point to once the unit is written (deletes), records apart.
     `defined`: Indexing.newest by which the index rows were made, and which must still be the newest; None: any.
     """
 
@@ -162,6 +179,27 @@ class Indexing:
 
     newest: int
     shares: Mapping[int, float]
+
+
+class Eraser(Protocol):
+    """What is to be gone, wherever it stands."""
+
+    def body(self, body: bytes) -> bytes | None:
+        """The stored resource without it; None when it does not hold it."""
+        ...
+
+    def text(self, text: str) -> str:
+        """The text without it; the same text when it does not hold it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What a rewriting changed, or would change: `versions` as (type, id, version_id), in the order of their writing.
+    `kept`: resources where it must stand on, for it is in their id, or they are records."""
+
+    versions: tuple[tuple[str, str, int], ...]
+    kept: tuple[Ref, ...] = ()
 
 
 class Snapshot(Protocol):
@@ -269,7 +307,27 @@ class Store(Protocol):
         is no longer the newest SearchParameter version: begin again with the new definitions."""
         ...
 
-    async def check(self, index: Callable[[dict[str, Any]], Indexed]) -> tuple[dict[str, int], list[str]]:
+    async def rewrite(
+        self,
+        eraser: Eraser,
+        index: Callable[[dict[str, Any]], Indexed],
+        trace: Callable[[Rewritten], Unit] | None,
+    ) -> Rewritten:
+        """Takes out of every version, past ones included, what the eraser knows, with its index rows; the unit that
+        `trace` makes of it is written in the same transaction, and no other writer comes in between. Without `trace`
+        nothing is changed. When it returns the old bytes are gone from all files of the store, its log and its free
+        space included. Unavailable when that could not be done, because a reader of another process still holds on to
+        them; done again it does what is left."""
+        ...
+
+    async def heads(self) -> tuple[Link, ...]:
+        """The newest link of each lane: kept outside, it shows later that nothing up to it was changed or cut off."""
+        ...
+
+    async def check(
+        self, index: Callable[[dict[str, Any]], Indexed], anchors: Iterable[Link] = ()
+    ) -> tuple[dict[str, int], list[str]]:
         """Counts by name, and every fault found: a current version without history, intervals that overlap
-        or gape, index rows that are missing or too many, local references that do not resolve."""
+        or gape, index rows that are missing or too many, local references that do not resolve, the first break in each
+        lane of the record's chain, and those of `anchors` (heads of earlier days) that are not on it."""
         ...

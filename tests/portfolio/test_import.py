@@ -25,17 +25,20 @@ def kinds(registry: Registry) -> dict[str, int]:
 
 
 def test_importing_again_changes_nothing(store: Path, portfolio: Registry, tmp_path: Path) -> None:
-    before = portfolio.get("_history?_count=1000")
+    before = {kind: portfolio.get(f"{kind}/_history?_count=500") for kind in kinds(portfolio)}
     folder = Path(shutil.copytree(store, tmp_path / "copy"))
     (unit,) = loaded(folder, REPORT)
     assert not unit.refused
     assert set(unit.counts) == {f"{kind}: unchanged" for kind in ("Organization", "PlanDefinition", "Task")}
-    assert sum(unit.counts.values()) == before["total"]
+    assert sum(unit.counts.values()) == sum(story["total"] for story in before.values())
     with registry_in(folder) as again:
-        after = again.get("_history?_count=1000")
-    assert after["total"] == before["total"] == sum(kinds(portfolio).values())
-    assert after["entry"] == before["entry"]
-    assert {entry["resource"]["meta"]["versionId"] for entry in after["entry"]} == {"1"}
+        after = {kind: again.get(f"{kind}/_history?_count=500") for kind in before}
+    assert {kind: story["total"] for kind, story in after.items()} == kinds(portfolio)
+    assert {kind: story["entry"] for kind, story in after.items()} == {
+        kind: story["entry"] for kind, story in before.items()
+    }
+    entries = [entry for story in after.values() for entry in story["entry"]]
+    assert {entry["resource"]["meta"]["versionId"] for entry in entries} == {"1"}
 
 
 def workbook(folder: Path, target: Path) -> Path:

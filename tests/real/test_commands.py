@@ -32,11 +32,12 @@ def counts(output: str) -> dict[str, int]:
 
 
 def versions(installation: Installation) -> int:
-    """How many versions the store holds, 0 without one; read past the program."""
+    """How many versions the store holds, those of the record apart, 0 without a store; read past the program."""
     if not installation.database.exists():
         return 0
     connection = sqlite3.connect(installation.database)
-    (count,) = connection.execute("SELECT count(*) FROM version").fetchone()
+    records = "SELECT id FROM name WHERE text IN ('Provenance', 'AuditEvent')"
+    (count,) = connection.execute(f"SELECT count(*) FROM version WHERE type NOT IN ({records})").fetchone()
     connection.close()
     return int(count)
 
@@ -196,7 +197,12 @@ def test_check_counts_and_finds_no_fault(loaded: Installation) -> None:
     status, output = loaded.invoke("check")
     assert (status, output.splitlines()[-1]) == (0, "No faults.")
     found = counts(output)
-    assert (found["commits"], found["versions"], found["current"], found["deleted"]) == (1, 5, 5, 0)
+    assert (found["commits"], found["versions"], found["current"], found["deleted"]) == (1, 7, 7, 0)
+    assert (found["records"], found["links of the record"]) == (2, 1)
+    (head,) = re.findall(r"^Head of the record: (:1:[0-9a-f]{64})$", output, re.MULTILINE)
+    assert loaded.invoke("check", "--anchor", head)[0] == 0
+    assert loaded.invoke("check", "--anchor", f":1:{'0' * 64}")[0] == 1
+    assert loaded.invoke("check", "--anchor", "head")[0] == 2
 
 
 @pytest.mark.parametrize(
@@ -225,7 +231,7 @@ def test_reindex_repairs_what_check_found_in_the_indexes(loaded: Installation) -
     connection.close()
     assert loaded.invoke("check")[0] == 1
     status, output = loaded.invoke("reindex")
-    assert (status, output.splitlines()[-1]) == (0, "5 versions reindexed.")
+    assert (status, output.splitlines()[-1]) == (0, "7 versions reindexed.")
     assert loaded.invoke("check")[0] == 0
 
 

@@ -13,8 +13,7 @@ from server.resource import Resource
 async def remarks_of_round(engine: Engine, call: Call) -> Answer:
     """`round` ("2021-11"), by default the one that is open; `_asOf` asks as it stood. A parameter `report` for each
     submitted report. FhirError forbidden (403) for all but the secretariat, not-found (404) without a round."""
-    if call.caller.role != "secretariat":
-        raise FhirError("forbidden", "Dette kan bare sekretariatet / Only the secretariat may do this.")
+    engine.access.check_secretariat(call.caller)
     asked = Asked(call)
     async with engine.store.snapshot(await moment_of(engine.store, asked.text("_asOf"))) as snapshot:
         rounds = [named] if (named := asked.text("round")) else await open_rounds(engine, snapshot)
