@@ -40,6 +40,7 @@ from server.outcome import FhirError
 from server.pages.door import Door
 from server.pages.routes import Pages
 from server.portfolio.complete import Complete
+from server.portfolio.labels import Labels
 from server.portfolio.rules import Rules
 from server.refusals import Refusals
 from server.resource import Resource
@@ -77,6 +78,7 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
     zone = ZoneInfo(settings.timezone)
     clock = now or (lambda: datetime.now(UTC))
     access = Access(settings.canonical)
+    access.rights.check(registry, RESOURCE_TYPES)
     terminology = Terminology(
         [one for kind in ("CodeSystem", "ValueSet") for one in registry.of_type(kind)], registry.schema.codes
     )
@@ -88,7 +90,7 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
         parser=parser,
         indexer=Indexer(parameters, registry.schema, settings.base, settings.timezone),
         access=access,
-        complete=Complete(settings.canonical, clock),
+        complete=Complete(settings.canonical, clock, Labels(settings.canonical, settings.profiles != "off")),
         rules=Rules(settings.canonical, access, settings.profiles),
         base=settings.base,
         resource_types=RESOURCE_TYPES,

@@ -19,6 +19,7 @@ Letter = Literal["c", "r", "u", "d", "s"]
 # The letters stand in this order. Scopes of a patient's context (patient/…) name nothing here; user/… is what the
 # sign-in of a person is given.
 _FORM = re.compile(r"(?:system|user)/(\*|[A-Z][A-Za-z]{1,63})\.(?=[cruds])(c?r?u?d?s?)(?:\?([^\s#]{1,500}))?")
+_OF_ITSELF = re.compile(r"(_id|_profile|_security|_tag|[A-Za-z][\w-]*)(:[\w-]+)?")
 # Above this many, a token says more than can be asked of the store at each search.
 MOST = 50
 
@@ -103,4 +104,6 @@ def _of_itself(query: str) -> bool:
         pairs = pairs_of(query)
     except FhirError:
         return False
-    return bool(pairs) and all(re.fullmatch(r"(_id|_lastUpdated|[A-Za-z][\w-]*)(:[\w-]+)?", name) for name, _ in pairs)
+    return bool(pairs) and all(
+        re.fullmatch(r"(_id|_profile|_security|_tag|[A-Za-z][\w-]*)(:[\w-]+)?", name) for name, _ in pairs
+    )

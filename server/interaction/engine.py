@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-from server.access import Access
+from server.access import Access, Caller, Sight
+from server.auth.narrowing import Narrowing
 from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
 from server.definitions.terminology import Kept
@@ -61,6 +62,15 @@ class Engine:
     contended: asyncio.Lock = field(default_factory=asyncio.Lock)
     kept_terminology: Kept = field(default_factory=Kept)
     unbuilt: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def sight(self, caller: Caller, snapshot: Snapshot | Reading, present: Snapshot | Reading | None = None) -> Sight:
+        """What the caller sees of a snapshot; `present` when that is one of the past."""
+        return Sight(self.access, caller, snapshot, present or snapshot, self.narrowing)
+
+    @property
+    def narrowing(self) -> Narrowing:
+        """What the scopes of a caller's token leave of its rights."""
+        return Narrowing(self.parser, self.indexer.indexed)
 
     def known_type(self, resource_type: str) -> str:
         """The type itself. FhirError not-found when it is not served."""

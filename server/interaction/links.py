@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from server.access import Sight
 from server.interaction.engine import Engine, Reading
 from server.interaction.terminology import parser_at
 from server.outcome import FhirError
@@ -43,6 +44,7 @@ class Links:
     snapshot: Reading
     found: list[tuple[Query, frozenset[str]]]
     targets: Sequence[Target]
+    sight: Sight
     _names: dict[str, str] = field(default_factory=dict)
     _resolved: dict[str, str] = field(default_factory=dict)
     _rows: dict[str, dict[str, Indexed]] = field(default_factory=dict)
@@ -99,9 +101,11 @@ class Links:
         if kind not in self.engine.resource_types:
             raise FhirError("not-found", f"{kind} is not served here.", expression=place, status=422)
         query = (await parser_at(self.engine, self.snapshot, condition)).condition(kind, condition, place=place)
-        page = await self.snapshot.search(query)
+        # What the sender may not see is not found: the answer would tell of it. Its own entries it sees all.
+        shown = await self.sight.narrowed(query)
+        page = await self.snapshot.search(shown)
         stored = frozenset(version.id for version in page.versions)
-        self.found.append((query, stored))
+        self.found.append((shown, stored))
         rewrites = {
             target.ref[1] for target in self.targets if target.ref[0] == kind and (target.sent or target.deleted)
         }

@@ -49,7 +49,7 @@ async def rehearse(engine: Engine, caller: Caller, intents: Sequence[Intent]) ->
             # Stale: another request came between.
             await asyncio.sleep(0.001)
             continue
-        drafts = {draft.index: draft for draft in plan.drafts}
+        drafts = {draft.index: draft for draft in plan.drafts if not draft.by_server}
         return [
             _outlook(drafts.get(index), [fault for at, fault in faults if at == index]) for index in range(len(intents))
         ]

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from server.access import Caller
+from server.access import Caller, Sight
 from server.definitions.registry import Schema
-from server.interaction.engine import Engine, moment_of
+from server.interaction.engine import Engine
+from server.interaction.read import looking
 from server.interaction.terminology import parser_at, query_text
 from server.outcome import FhirError, Issue
-from server.search.parse import restricted
-from server.search.query import Query
-from server.store.store import Moment, Page, Unavailable, Version
+from server.search.query import Include, Query
+from server.store.store import Moment, Page, Snapshot, Unavailable, Version
 
 MAX_INCLUDED = 10_000
 
@@ -36,21 +36,43 @@ async def search(
     engine: Engine, caller: Caller, resource_type: str, pairs: Sequence[tuple[str, str]], *, strict: bool = False
 ) -> Found:
     """One page of the matches that this caller may see. FhirError for what is not understood, and too-costly
-    (400) for a search that does not end within the store's time limit."""
+    (400) for a search that does not end within the store's time limit, forbidden (403) for a token without the
+    scope."""
     engine.known_type(resource_type)
     try:
-        async with engine.store.snapshot(await moment_of(engine.store, dict(pairs).get("_asOf"))) as snapshot:
+        async with looking(engine, caller, dict(pairs).get("_asOf")) as (snapshot, sight):
             parsed = (await parser_at(engine, snapshot, query_text(pairs))).parse(resource_type, pairs, strict=strict)
-            query = restricted(parsed.query, engine.access.visible(caller, resource_type))
+            query = await sight.searched(parsed.query)
             page = await snapshot.search(query)
-            included, cut = await snapshot.include(page.versions, query.includes, MAX_INCLUDED)
+            included, cut = await _included(snapshot, sight, page.versions, query.includes)
             moment = snapshot.moment
     except Unavailable as error:
         raise unavailable(error) from None
-    shown = engine.access.readable(caller, included)
     remarks = (*parsed.unknown, *_cut(cut))
     kept = _kept(engine.registry.schema, parsed.query)
-    return Found(parsed.query, moment, parsed.as_of, page, shown, remarks, kept)
+    return Found(parsed.query, moment, parsed.as_of, page, included, remarks, kept)
+
+
+async def _included(
+    snapshot: Snapshot, sight: Sight, matches: Sequence[Version], includes: Sequence[Include]
+) -> tuple[tuple[Version, ...], bool]:
+    """As Snapshot.include, but step by step: what the caller may not see is not followed either."""
+    if sight.is_whole or not includes:
+        return await snapshot.include(matches, includes, MAX_INCLUDED)
+    steps = [replace(include, iterate=False) for include in includes]
+    again = [step for step, include in zip(steps, includes, strict=True) if include.iterate]
+    known = {(version.resource_type, version.id) for version in matches}
+    found: list[Version] = []
+    frontier: Sequence[Version] = matches
+    while frontier and steps:
+        reached, cut = await snapshot.include(frontier, steps, MAX_INCLUDED)
+        fresh = [one for one in await sight.shown(reached) if (one.resource_type, one.id) not in known]
+        known |= {(version.resource_type, version.id) for version in fresh}
+        found += fresh
+        if cut or len(found) > MAX_INCLUDED:
+            return tuple(found[:MAX_INCLUDED]), True
+        frontier, steps = fresh, again
+    return tuple(found), False
 
 
 def _kept(schema: Schema, query: Query) -> frozenset[str] | None:
@@ -70,12 +92,17 @@ def _kept(schema: Schema, query: Query) -> frozenset[str] | None:
 
 
 async def explain(engine: Engine, caller: Caller, resource_type: str, pairs: Sequence[tuple[str, str]]) -> list[Issue]:
-    """How the search would be served, one issue a line. `__explain=true`."""
+    """How the search would be served, one issue a line. `__explain=true`. The plan follows from counts of all that is
+    stored, and only the secretariat may know those: others are told what is searched."""
     engine.known_type(resource_type)
-    async with engine.store.snapshot(await moment_of(engine.store, dict(pairs).get("_asOf"))) as snapshot:
+    async with looking(engine, caller, dict(pairs).get("_asOf")) as (snapshot, sight):
         parsed = (await parser_at(engine, snapshot, query_text(pairs))).parse(resource_type, pairs, strict=True)
-        query = restricted(parsed.query, engine.access.visible(caller, resource_type))
-        lines = await snapshot.explain(query)
+        query = await sight.searched(parsed.query)
+        if sight.is_whole:
+            lines = await snapshot.explain(query)
+        else:
+            plan = "Planen vises sekretariatet / The plan is shown to the secretariat: it tells how much is stored."
+            lines = [*map(str, query.criteria), plan]
     return [Issue("informational", line, severity="information") for line in lines]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from server.access import ANONYMOUS
 from server.definitions.terminology import Terminology
 from server.interaction.engine import Engine, Reading
 from server.interaction.searchable import caught_up
@@ -50,7 +49,7 @@ async def _all(engine: Engine, snapshot: Snapshot | Reading, kind: str) -> list[
     while True:
         page = await snapshot.search(query)
         # Newest first, so that of two with one URL the older comes later and the newer must win: turned round below.
-        found += [decode(v.body) for v in page.versions if v.body is not None and engine.access.may_read(ANONYMOUS, v)]
+        found += [decode(v.body) for v in page.versions if v.body is not None and engine.access.is_public(v)]
         if page.next is None:
             return list(reversed(found))
         query = replace(query, cursor=page.next)

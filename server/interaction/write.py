@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Literal
 
 import jsonpatch
 
-from server.access import Caller
+from server.access import Caller, Sight, label_of
+from server.auth.scopes import Letter, insufficient
 from server.interaction.around import Around
 from server.interaction.crosswalk import crossed
 from server.interaction.engine import Engine, Reading
@@ -22,13 +24,15 @@ from server.interaction.search import unavailable
 from server.interaction.searchable import caught_up, check_definitions
 from server.interaction.terminology import parser_at
 from server.outcome import FhirError, Issue, invalid
+from server.portfolio.labels import FOLLOWING
 from server.portfolio.rules import Change
 from server.resource import ID, Resource, body, references, restored, same
-from server.search.query import Query
+from server.search.query import Clause, Criterion, Query, Reference, Token
 from server.store.store import Conflict, Ref, Unavailable, Unit, Version, Write
 
 _FREE_ATTEMPTS = 3
 _ATTEMPTS = 60
+_AT_ONCE = 500
 Method = Literal["POST", "PUT", "PATCH", "DELETE"]
 
 
@@ -63,7 +67,8 @@ class Written:
 
 @dataclass
 class Draft:
-    """An intent on its way: which resource it means, what stands, what was sent, what shall stand."""
+    """An intent on its way: which resource it means, what stands, what was sent, what shall stand. `by_server`: it
+    follows from another draft (its `index` and `intent.place`) and was sent by nobody."""
 
     index: int
     intent: Intent
@@ -75,6 +80,7 @@ class Draft:
     settled: bool = False
     write: Write | None = None
     warnings: tuple[Issue, ...] = ()
+    by_server: bool = False
 
 
 async def write(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written]:
@@ -100,7 +106,7 @@ async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent], *,
             plan = Plan(engine, caller, snapshot)
             drafts, unit = await plan.made(intents)
         if not unit.writes:
-            return [_written(draft, None) for draft in drafts]
+            return [_written(draft, None) for draft in drafts if not draft.by_server]
         versions = await engine.store.commit(unit)
     except Conflict as conflict:
         if conflict.kind == "stale":
@@ -112,7 +118,7 @@ async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent], *,
         async with Reading(engine.store) as snapshot:
             await caught_up(engine, snapshot)
     by_ref = {(version.resource_type, version.id): version for version in versions}
-    return [_written(draft, by_ref.get(draft.ref)) for draft in drafts]
+    return [_written(draft, by_ref.get(draft.ref)) for draft in drafts if not draft.by_server]
 
 
 def _written(draft: Draft, version: Version | None) -> Written:
@@ -140,6 +146,11 @@ class Plan:
     faults: list[tuple[int, FhirError]] = field(default_factory=list)
     clash: FhirError | None = None
 
+    @cached_property
+    def sight(self) -> Sight:
+        """What the caller sees of the snapshot."""
+        return self.engine.sight(self.caller, self.snapshot)
+
     async def made(self, intents: Sequence[Intent]) -> tuple[list[Draft], Unit]:
         """The drafts and their unit. FhirError with all that is wrong."""
         await self.decide(intents)
@@ -152,14 +163,17 @@ class Plan:
         for index, intent in enumerate(intents):
             await self._tried(index, intent, self._placed(index, intent))
         await self._each(self._stated)
-        links = Links(self.engine, self.snapshot, self.found, [_target(draft) for draft in self.drafts])
+        targets = [_target(draft) for draft in self.drafts]
+        links = Links(self.engine, self.snapshot, self.found, targets, self.sight)
         if not self.faults:
             self.clash = _twice(self.drafts) or await links.clash()
         # What could not even be placed is reported together with what is wrong in the others.
         await self._each(lambda draft: self._linked(draft, links))
         await self._each(self._checked)
         await self._each(self._completed)
+        await self._each(self._followed)
         await self._each(self._allowed)
+        await self._each(self._decided)
         around = Around(self.engine, self.snapshot, self.drafts, self.unchanged, self.found)
         await self._each(lambda draft: self._ruled(draft, around))
         self._check_definitions()
@@ -167,7 +181,7 @@ class Plan:
     async def _each(self, step: Callable[[Draft], Awaitable[None]]) -> None:
         """The step for every draft that is not yet at fault; others get their turn on the loop in between."""
         faulty = {index for index, _ in self.faults}
-        for count, draft in enumerate(self.drafts, 1):
+        for count, draft in enumerate(list(self.drafts), 1):
             if draft.index not in faulty:
                 await self._tried(draft.index, draft.intent, step(draft))
             if count % 20 == 0:
@@ -191,7 +205,7 @@ class Plan:
     async def _placed(self, index: int, intent: Intent) -> None:
         """Finds which resource is meant, and what stands there."""
         engine = self.engine
-        engine.access.check_writer(self.caller)
+        engine.access.check_interaction(self.caller, intent.method)
         engine.known_type(intent.resource_type)
         _check_form(intent)
         id = intent.id
@@ -203,14 +217,43 @@ class Plan:
         self.unchanged[draft.ref] = draft.before.version_id if draft.before else 0
         if draft.before is not None and draft.before.body is not None:
             draft.stood = restored(draft.before.body)
+            await self._check_shown(intent, draft.before)
         draft.settled = intent.method == "POST" and draft.stood is not None
+        self._check_scope(draft, draft.stood)
         self.drafts.append(draft)
 
+    def _check_scope(self, draft: Draft, resource: Resource | None) -> None:
+        """FhirError forbidden (403) unless the scopes of the caller's token leave it this write of a resource as it
+        stands, or as it shall stand."""
+        held, kind = self.caller.scopes, draft.ref[0]
+        if held is None or draft.by_server:
+            return
+        letter: Letter = "d" if draft.intent.method == "DELETE" else "u"
+        if draft.stood is None or draft.settled:
+            letter = "c" if draft.intent.method != "DELETE" else letter
+        self.engine.narrowing.check(held, letter, kind)
+        # A create that finds what is there already answers with it.
+        letter = "r" if draft.settled else letter
+        if resource is not None and not self.engine.narrowing.leaves(held, letter, resource):
+            raise insufficient(letter, kind)
+
+    async def _check_shown(self, intent: Intent, before: Version) -> None:
+        """What the caller may not see is not there for it. But an id or identifier that is taken cannot be given
+        once more, and so a create or update says that it is, and nothing else."""
+        if await self.sight.sees(before):
+            return
+        if intent.method == "PATCH":
+            raise _not_to_patch(intent)
+        raise FhirError("forbidden", "Finnes, men vises ikke for deg / It exists, but is not shown to you.")
+
     async def _by_condition(self, intent: Intent) -> str | None:
-        """The id of the one match, or the id the client gave, or None for a new one."""
+        """The id of the one match, or the id the client gave, or None for a new one. Among what the caller may see;
+        a condition of nothing but identifiers among all, so that none is given twice."""
         asked = intent.condition or ""
         parser = await parser_at(self.engine, self.snapshot, asked)
         query = parser.condition(intent.resource_type, asked, place=_condition_of(intent))
+        if not all(map(_is_identity, query.criteria)):
+            query = await self.sight.searched(query)
         page = await self.snapshot.search(query)
         ids = [version.id for version in page.versions]
         self.found.append((query, frozenset(ids)))
@@ -225,16 +268,15 @@ class Plan:
             text = f"The condition finds {intent.resource_type}/{ids[0]}, the resource says id {sent}."
             raise FhirError("value", text, expression=f"{intent.resource_type}.id")
         if not ids and intent.method == "PATCH":
-            raise FhirError("not-found", f"No {intent.resource_type} matches «{intent.condition}».")
+            raise _not_to_patch(intent)
         return ids[0] if ids else sent
 
     async def _stated(self, draft: Draft) -> None:
         """What shall stand, as sent: a patch applied. Says nothing of what stands to those who may not change it."""
         if draft.settled:
-            self.engine.access.check_shown(self.caller, draft.before)
             return
         if draft.stood is not None:
-            await self.engine.access.check_writable(self.caller, draft.intent.method, draft.stood, self._stands)
+            await self.engine.access.check_writable(self.caller, draft.stood, self._stands)
         _check_versions(draft.intent, draft.before)
         if draft.intent.method == "PATCH":
             draft.sent = _patched(draft)
@@ -242,11 +284,15 @@ class Plan:
             draft.sent = {**(draft.intent.resource or {}), "id": draft.ref[1]}
 
     async def _linked(self, draft: Draft, links: Links) -> None:
-        """Its references made real, and its form checked: what others look at is well formed from here on."""
+        """Its references made real, merged with what stands, and its form checked: what others look at is well formed
+        from here on."""
         if draft.sent is None:
             return
         sent, draft.sent = draft.sent, None
         sent = await links.resolved(sent)
+        if draft.stood is not None:
+            keep = draft.intent.method == "PUT"
+            sent = await self.engine.access.merged(self.caller, draft.stood, sent, self._stands, keep=keep)
         if form := self.engine.form_faults(sent, draft.ref[0]):
             raise invalid(await self._all_faults(draft, sent, form))
         draft.sent = sent
@@ -268,19 +314,75 @@ class Plan:
         """The resource as the server completes it, once it holds against R4 and its profiles."""
         if draft.sent is None:
             return
-        completed = await self.engine.complete(draft.sent, draft.stood, self.caller, self._look)
+        completed = await self.engine.complete(draft.sent, draft.stood, self.caller, self._relied)
         issues = self.engine.issues(completed, draft.ref[0])
         if any(issue.severity == "error" for issue in issues):
             raise invalid(issues)
         draft.after = completed
         draft.warnings = tuple(issues)
 
+    async def _followed(self, draft: Draft) -> None:
+        """What the server writes besides: the label of an initiative's Tasks when the initiative's changes. The
+        commit sees to it that no other such Task has come since."""
+        stood, after = draft.stood, draft.after
+        if draft.ref[0] != "PlanDefinition" or stood is None or after is None or label_of(stood) == label_of(after):
+            return
+        criteria = _following(draft, self.engine.access.canonical)
+        query, seen = Query("Task", criteria, count=_AT_ONCE), set()
+        while True:
+            page = await self.snapshot.search(query)
+            for version in page.versions:
+                seen.add(version.id)
+                await self._relabel(draft, version)
+            if page.next is None:
+                break
+            query = replace(query, cursor=page.next)
+        others = Clause("_id", "id", "match", tuple(Token(None, id) for id in sorted(seen)), negated=True)
+        self.found.append((Query("Task", (*criteria, others) if seen else criteria), frozenset()))
+
+    async def _relabel(self, cause: Draft, version: Version) -> None:
+        ref = (version.resource_type, version.id)
+        if version.body is None or any(draft.ref == ref for draft in self.drafts):
+            return
+        stood = restored(version.body)
+        after = await self.engine.complete.labels(stood, stood, self.caller, self._look)
+        self.unchanged[ref] = version.version_id
+        intent = Intent("PUT", *ref, place=cause.intent.place)
+        self.drafts.append(Draft(cause.index, intent, ref, version, stood, after=after, by_server=True))
+
     async def _allowed(self, draft: Draft) -> None:
-        """Whether the caller may, and then the write, unless nothing changes."""
+        """Whether the caller may: its label, its references, and, of what is new, all of it. What stands already
+        was merged by the caller's rights."""
+        access, after = self.engine.access, draft.after
+        if draft.sent is None or after is None:
+            return
+        access.check_label(draft.sent, draft.stood, after)
+        if draft.stood is None:
+            await access.check_create(self.caller, draft.sent, after, self._look)
+        if self.caller.role != "secretariat":
+            await self._check_references(draft, after)
+
+    async def _check_references(self, draft: Draft, after: Resource) -> None:
+        """A reference to what the caller may not see is one to nothing."""
+        stood = {reference["reference"] for _, reference in references(draft.stood or {}, "")}
+        planned = {one.ref for one in self.drafts}
+        issues = []
+        for place, reference in references(after, draft.ref[0]):
+            kind, _, id = (self.engine.indexer.target(reference["reference"]) or "").partition("/")
+            if reference["reference"] in stood or (kind, id) in planned or kind not in self.engine.resource_types:
+                continue
+            version = await self.snapshot.read(kind, id)
+            if version is not None and not await self.sight.sees(version):
+                issues.append(_absent(reference["reference"], place))
+        if issues:
+            raise FhirError("not-found", issues[0].text, issues=issues, status=422)
+
+    async def _decided(self, draft: Draft) -> None:
+        """The write, unless nothing changes."""
         method = draft.intent.method
         if draft.settled or (method == "DELETE" and draft.stood is None):
             return
-        await self.engine.access.check_write(self.caller, method, draft.stood, draft.after, self._look)
+        self._check_scope(draft, draft.after)
         next_version = self.unchanged[draft.ref] + 1
         if draft.after is None:
             draft.write = Write(*draft.ref, next_version, "DELETE", None)
@@ -290,7 +392,7 @@ class Plan:
 
     async def _ruled(self, draft: Draft, around: Around) -> None:
         """The rules that see beyond the resource, once all of the request is decided."""
-        if draft.write is None or draft.after is None:
+        if draft.write is None or draft.after is None or draft.by_server:
             return
         change = Change("/".join(draft.ref), draft.stood, draft.after)
         issues = await self.engine.rules(change, self.caller, around)
@@ -305,6 +407,14 @@ class Plan:
             if draft.ref == (resource_type, id) and not draft.settled:
                 return draft.after or draft.sent
         return await self._stands(resource_type, id)
+
+    async def _relied(self, resource_type: str, id: str) -> Resource | None:
+        """As `_look`; an initiative is relied upon to stay as it is, for labels follow from it."""
+        ref = (resource_type, id)
+        if resource_type == "PlanDefinition" and ref not in self.unchanged:
+            version = await self.snapshot.read(*ref)
+            self.unchanged[ref] = version.version_id if version else 0
+        return await self._look(resource_type, id)
 
     async def _stands(self, resource_type: str, id: str) -> Resource | None:
         """The resource as it stands."""
@@ -375,10 +485,28 @@ def _check_versions(intent: Intent, before: Version | None) -> None:
     if intent.create_only and current is not None:
         raise FhirError("conflict", f"Finnes alt / {intent.resource_type}/{intent.id} exists already.", status=412)
     if intent.method == "PATCH" and current is None:
-        known = before is not None
-        raise FhirError(
-            "deleted" if known else "not-found", f"{intent.resource_type}/{intent.id} is not here to patch."
-        )
+        raise _not_to_patch(intent, deleted=before is not None)
+
+
+def _not_to_patch(intent: Intent, *, deleted: bool = False) -> FhirError:
+    name = f"{intent.resource_type}?{intent.condition}" if intent.id is None else f"{intent.resource_type}/{intent.id}"
+    return FhirError("deleted" if deleted else "not-found", f"Finnes ikke / {name} is not here to patch.")
+
+
+def _is_identity(criterion: Criterion) -> bool:
+    """Whether it asks for nothing but identifiers with their system, or ids."""
+    if not isinstance(criterion, Clause) or criterion.negated or criterion.op != "match":
+        return False
+    tokens = [value for value in criterion.values if isinstance(value, Token)]
+    named = criterion.key.endswith(".identifier") and all(one.system is not None and one.code for one in tokens)
+    return criterion.kind == "id" or (criterion.kind == "token" and named)
+
+
+def _following(draft: Draft, canonical: str) -> tuple[Criterion, ...]:
+    """The Tasks that have the label of this initiative."""
+    based = Clause("Task.based-on", "reference", "match", (Reference(("/".join(draft.ref),)),))
+    kinds = tuple(Token(f"{canonical}/CodeSystem/nep-task-type", kind) for kind in sorted(FOLLOWING))
+    return based, Clause("Task.code", "token", "match", kinds)
 
 
 def _patched(draft: Draft) -> Resource:
@@ -431,11 +559,15 @@ def refused(engine: Engine, conflict: Conflict, drafts: Sequence[Draft]) -> Fhir
     return FhirError("not-found", "A reference does not resolve.", issues=issues, status=422)
 
 
+def _absent(reference: str, place: str) -> Issue:
+    return Issue("not-found", f"Finnes ikke / {reference} does not exist here.", place)
+
+
 def absent(engine: Engine, conflict: Conflict, draft: Draft) -> list[Issue]:
     """The references of one draft that lead nowhere."""
     gone = {"/".join(ref) for ref in conflict.refs}
     found = [
-        Issue("not-found", f"Finnes ikke / {reference['reference']} does not exist here.", place)
+        _absent(reference["reference"], place)
         for place, reference in references(draft.after or {}, draft.ref[0])
         if engine.indexer.target(reference["reference"]) in gone
     ]

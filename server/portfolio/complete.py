@@ -1,4 +1,5 @@
-"""What the server sets on the portfolio's own Tasks and initiatives. Domain model 5, 9 and 10, column «server».
+"""What the server sets: the label of everything, and more on the portfolio's own Tasks and initiatives. Domain
+model 5, 9 and 10, column «server».
 
 A Task or PlanDefinition that is not of the portfolio (no nep-task-type, no nep-portfolio) is left as it came.
 """
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from server.access import Caller, Look
+from server.portfolio.labels import Labels
 from server.resource import Resource, same
 
 ENH = "urn:oid:2.16.578.1.12.4.1.4.101"
@@ -28,15 +30,18 @@ class Complete:
 
     canonical: str
     now: Callable[[], datetime]
+    labels: Labels
 
     async def __call__(self, sent: Resource, stood: Resource | None, caller: Caller, look: Look) -> Resource:
-        """The resource as it is to be stored: instants, the report's state, organisation numbers beside
+        """The resource as it is to be stored: its label, instants, the report's state, organisation numbers beside
         references. Sent again unchanged, it comes out unchanged."""
         if sent["resourceType"] == "Task" and self._task_type(sent):
-            return self._dated(await self._task(sent, stood, look), stood, caller, ("authoredOn", "lastModified"))
+            task = await self.labels(await self._task(sent, stood, look), stood, caller, look)
+            return self._dated(task, stood, caller, ("authoredOn", "lastModified"))
+        labelled = await self.labels(sent, stood, caller, look)
         if sent["resourceType"] == "PlanDefinition" and self._of_portfolio(sent):
-            return self._dated(sent, stood, caller, (None, "date"))
-        return sent
+            return self._dated(labelled, stood, caller, (None, "date"))
+        return labelled
 
     async def _task(self, sent: Resource, stood: Resource | None, look: Look) -> Resource:
         task = dict(sent)

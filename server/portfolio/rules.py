@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
-from server.access import Access, Caller, owner_of
+from server.access import Access, Caller, is_restricted, owner_of
 from server.outcome import Issue
 from server.portfolio.complete import ENH
 from server.portfolio.states import (
@@ -375,7 +375,8 @@ class _Check:
             return []
         own = await self.around.find("Task", [("based-on", self.change.reference)])
         upon = await self.around.find("Task", [("focus", self.change.reference)])
-        open_ones = sorted(ref for ref, task in {**own, **upon}.items() if task.get("status") in _OPEN)
+        shown = {ref: one for ref, one in {**own, **upon}.items() if self.secretariat or not is_restricted(one)}
+        open_ones = sorted(ref for ref, task in shown.items() if task.get("status") in _OPEN)
         if not open_ones:
             return []
         text = f"Fortsatt åpne / Still open on it: {', '.join(open_ones)}."

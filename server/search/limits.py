@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import assert_never
 
 from server.outcome import FhirError
-from server.search.query import AnyOf, Chain, Clause, Criterion, Has
+from server.search.query import AllOf, AnyOf, Chain, Clause, Criterion, Has
 
 MAX_LINKS = 4
 """Links of one chain or _has."""
@@ -37,7 +37,7 @@ def conditions(criterion: Criterion) -> int:
     match criterion:
         case Clause():
             return 1 if criterion.kind == "id" else max(1, len(criterion.values))
-        case AnyOf(criteria):
+        case AnyOf(criteria) | AllOf(criteria):
             return sum(conditions(one) for one in criteria)
         case Chain() | Has():
             return conditions(criterion.criterion)

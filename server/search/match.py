@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any, assert_never
 
 from server.search.query import (
+    AllOf,
     AnyOf,
     Chain,
     Clause,
@@ -34,6 +35,8 @@ def matches(criterion: Criterion, resource_type: str, id: str, rows: Indexed) ->
             return _found(criterion, id, rows) is not criterion.negated
         case AnyOf(criteria):
             return any(matches(one, resource_type, id, rows) for one in criteria)
+        case AllOf(criteria):
+            return all(matches(one, resource_type, id, rows) for one in criteria)
         case Chain() | Has():
             raise ValueError(f"{criterion.key} leads to other resources than this one.")
         case _:

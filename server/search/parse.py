@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, get_args
 from zoneinfo import ZoneInfo
@@ -448,11 +448,6 @@ class _Draft:
 def _refusal(unknown: Unknown, place: str) -> FhirError:
     headers = {"Retry-After": "2"} if unknown.status == 503 else None
     return FhirError(unknown.code, str(unknown), expression=place, status=unknown.status, headers=headers)
-
-
-def restricted(query: Query, criteria: tuple[Criterion, ...]) -> Query:
-    """The same search among fewer resources: these criteria must be met too."""
-    return replace(query, criteria=query.criteria + criteria) if criteria else query
 
 
 def cursor(text: str) -> Cursor:

@@ -14,8 +14,9 @@ start (end) begins at `EARLIEST` (ends at `LATEST`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal, assert_never
 
 Kind = Literal["string", "token", "date", "number", "quantity", "uri", "reference"]
 
@@ -141,7 +142,14 @@ class AnyOf:
     criteria: tuple[Criterion, ...]
 
 
-Criterion = Clause | Chain | Has | AnyOf
+@dataclass(frozen=True, slots=True)
+class AllOf:
+    """All of these, within a chain or _has. Never empty; the first is the most selective."""
+
+    criteria: tuple[Criterion, ...]
+
+
+Criterion = Clause | Chain | Has | AnyOf | AllOf
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,3 +206,23 @@ class Query:
     includes: tuple[Include, ...] = ()
     cursor: Cursor | None = None
     used: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+
+def narrowed(query: Query, visible: Callable[[str], tuple[Criterion, ...]]) -> Query:
+    """The same search among fewer resources: `visible` gives, for a type, what its resources must meet besides,
+    wherever the query looks at them. What is not to be seen is then as if it were not there."""
+    more = visible(query.resource_type)
+    return replace(query, criteria=tuple(_narrow(one, visible) for one in query.criteria) + more)
+
+
+def _narrow(criterion: Criterion, visible: Callable[[str], tuple[Criterion, ...]]) -> Criterion:
+    match criterion:
+        case Clause():
+            return criterion
+        case Chain(criterion=inner, target_type=kind) | Has(criterion=inner, source_type=kind):
+            within, more = _narrow(inner, visible), visible(kind)
+            return replace(criterion, criterion=AllOf((within, *more)) if more else within)
+        case AnyOf(criteria) | AllOf(criteria):
+            return replace(criterion, criteria=tuple(_narrow(one, visible) for one in criteria))
+        case _:
+            assert_never(criterion)

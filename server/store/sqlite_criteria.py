@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, assert_never
 
 from server.search.query import (
+    AllOf,
     AnyOf,
     Chain,
     Clause,
@@ -218,6 +219,8 @@ class Criteria:
                 return self._has(criterion, resource_type, v)
             case AnyOf():
                 return joined("OR", [self.condition(part, resource_type, v) for part in criterion.criteria])
+            case AllOf():
+                return joined("AND", [self.condition(part, resource_type, v) for part in criterion.criteria])
             case _:
                 assert_never(criterion)
 

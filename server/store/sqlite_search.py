@@ -14,8 +14,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from server.search.query import AnyOf, Chain, Clause, Criterion, Has, Quantity, Query, Reference, Sort, Span, Token
-from server.store.sqlite_criteria import Criteria, Parameter, Sql, joined
+from server.search.query import (
+    AllOf,
+    AnyOf,
+    Chain,
+    Clause,
+    Criterion,
+    Has,
+    Quantity,
+    Query,
+    Reference,
+    Sort,
+    Span,
+    Token,
+)
+from server.store.sqlite_criteria import TRUE, Criteria, Parameter, Sql, joined
 
 FEW = 1000
 """Candidates that are gathered rather than streamed; ten times as many when all matches are needed anyway."""
@@ -230,8 +243,23 @@ def _candidates(criterion: Criterion, resource_type: str, criteria: Criteria) ->
             if any(part is None for part in parts):
                 return None
             return [select for part in parts for select in part or ()]
+        case AllOf():
+            return _of_all(criterion, resource_type, criteria)
         case _:
             assert_never(criterion)
+
+
+def _of_all(every: AllOf, resource_type: str, criteria: Criteria) -> list[Sql] | None:
+    """The candidates of the first part that has some, with the other parts checked on each."""
+    for place, part in enumerate(every.criteria):
+        selects = candidates(part, resource_type, criteria)
+        if selects is not None:
+            others = [*every.criteria[:place], *every.criteria[place + 1 :]]
+            check = joined("AND", [criteria.condition(one, resource_type) for one in others] or [TRUE])
+            union = _union(selects)
+            text = f"SELECT v.vid FROM version v WHERE v.vid IN ({union.text}) AND ({check.text})"
+            return [Sql(text, union.parameters + check.parameters)]
+    return None
 
 
 def _drives(clause: Clause) -> bool:

@@ -34,6 +34,8 @@ CODE = "code=http://eportefolje.example/fhir/CodeSystem/nep-task-type|leveranse"
         ("system/Task.rs?_has:Task:based-on:code=x", None),
         ("system/Task.rs?_include=Task:owner", None),
         ("system/Task.rs?_count=1", None),
+        ("system/Task.rs?_lastUpdated=gt2020", None),  # no fact of the resource itself
+        ("system/Task.rs?_tag=a|b", Scope("Task", "rs", "_tag=a|b")),
         ("xsystem/Task.r", None),
         ("system/Task.r ", None),
     ],

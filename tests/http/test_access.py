@@ -27,6 +27,7 @@ def of_kind(name: str, kind: str, initiative: str = "p-vest", **more):
     return task(name, basedOn=[{"reference": f"PlanDefinition/{initiative}"}], **more) | {"code": code, "id": name}
 
 
+PUBLIC = {"system": CONFIDENTIALITY, "code": "U"}
 LABEL = {"system": CONFIDENTIALITY, "code": "R"}
 NORD_REFERENCE = {"reference": "Organization/nord"}
 NUMBER = {"system": "http://eportefolje.example/fhir/sid/tiltaksnummer", "value": "NEP-0001"}
@@ -91,10 +92,10 @@ class TestReporter:
             ("POST", "Task", two_kinds("d", "leveranse", "http://other.example"), 201),
             ("PUT", "Task/report", two_plans("report", "statusrapport"), 403),
             ("PUT", "Task/report", of_kind("report", "vurdering"), 403),
-            ("PUT", "Task/report", of_kind("report", "statusrapport", requester={"display": "x"}), 200),
+            ("PUT", "Task/report", of_kind("report", "statusrapport", requester={"display": "x"}), 403),
             ("PUT", "Task/report", of_kind("report", "statusrapport", requester=NORD_REFERENCE), 403),
             ("PUT", "Task/report", of_kind("report", "statusrapport", groupIdentifier={"value": "x"}), 403),
-            ("PUT", "Task/report", of_kind("report", "statusrapport", meta={"security": [LABEL]}), 403),
+            ("PUT", "Task/report", of_kind("report", "statusrapport", meta={"security": [PUBLIC]}), 403),
             ("PUT", "PlanDefinition/p-vest", owned("p-vest", "vest", status="retired"), 403),
             ("PUT", "PlanDefinition/p-vest", owned("p-vest", "vest", identifier=[NUMBER]), 403),
             ("PUT", "PlanDefinition/new", owned("new", "vest", status="draft", identifier=[NUMBER]), 403),
@@ -188,7 +189,13 @@ async def test_nothing_of_what_stands_is_told_to_those_who_may_not_write_it(clie
     made = (await client.post("Task", json=task("a", **label), headers=FHIR)).json()
     probe = [{"op": "test", "path": "/description", "value": "x"}]
     patch = {"Content-Type": "application/json-patch+json"}
-    for http, status in ((client_of(), 401), (client_of("reader"), 403), (client_of("reporter", VEST), 403)):
+    # To a reporter it is as good as not there; but the id is taken, and it is told that it may not have it.
+    refusals = (
+        (client_of(), [401] * 4),
+        (client_of("reader"), [403] * 4),
+        (client_of("reporter", VEST), [403, 404, 403, 403]),
+    )
+    for http, statuses in refusals:
         exists = {**FHIR, "If-None-Exist": f"_id={made['id']}"}
         answers = [
             await http.post("Task", json=task("b"), headers=exists),
@@ -196,7 +203,7 @@ async def test_nothing_of_what_stands_is_told_to_those_who_may_not_write_it(clie
             await http.delete(f"Task?_id={made['id']}&status=in-progress"),
             await http.put(f"Task/{made['id']}", json=made, headers={**FHIR, "If-Match": 'W/"9"'}),
         ]
-        assert [answer.status_code for answer in answers] == [status] * 4
+        assert [answer.status_code for answer in answers] == statuses
         assert not any("HEMMELIG" in answer.text for answer in answers)
 
 

@@ -22,20 +22,27 @@ Resource = dict[str, Any]
 
 
 class Registry:
-    """The store in `folder`, as the secretariat sees it."""
+    """The store in `folder`, as one caller sees it: the secretariat, unless `seen_by` says who."""
 
-    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient) -> None:
+    def __init__(self, runner: asyncio.Runner, client: httpx.AsyncClient, tokens: Tokens, role: str, org: str) -> None:
         self._runner = runner
         self._client = client
+        self._tokens = tokens
+        token = tokens.issue(role, org, timedelta(hours=1)) if role else ""
+        self._caller = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def seen_by(self, role: str, organization: str = "") -> Registry:
+        """The same for another caller; "" for an anonymous one."""
+        return Registry(self._runner, self._client, self._tokens, role, organization)
 
     def get(self, url: str) -> Resource:
         """The answer's JSON. An unknown parameter is an error, so that no condition is left out unseen."""
-        answer = self._runner.run(self._client.get(url, headers={"Prefer": "handling=strict"}))
+        answer = self._runner.run(self._client.get(url, headers={"Prefer": "handling=strict", **self._caller}))
         assert answer.status_code == 200, answer.text
         return answer.json()
 
     def send(self, method: str, url: str, resource: Resource) -> Resource:
-        answer = self._runner.run(self._client.request(method, url, json=resource, headers=FHIR))
+        answer = self._runner.run(self._client.request(method, url, json=resource, headers={**FHIR, **self._caller}))
         assert answer.status_code in (200, 201), answer.text
         return answer.json()
 
@@ -101,15 +108,12 @@ def registry_in(folder: Path) -> Iterator[Registry]:
     # What tests add is about search: it is bare, and no profile of ours would take it.
     settings = settings_in(folder, "off")
     app = create_app(settings, store_of(settings))
-    token = Tokens.of(settings.keys, settings.base).issue("secretariat", "", timedelta(hours=1))
-    client = httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url=f"{BASE}/", headers={"Authorization": f"Bearer {token}"}
-    )
+    client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"{BASE}/")
     with asyncio.Runner() as runner:
         lifespan = app.router.lifespan_context(app)
         runner.run(_entered(lifespan))
         try:
-            yield Registry(runner, client)
+            yield Registry(runner, client, Tokens.of(settings.keys, settings.base), "secretariat", "")
         finally:
             runner.run(_left(lifespan, client))
 

@@ -8,6 +8,7 @@ from functools import cmp_to_key
 from typing import Any
 
 from server.search.query import (
+    AllOf,
     AnyOf,
     Chain,
     Clause,
@@ -148,6 +149,8 @@ class Moment:
                 return clause_meets(criterion, *one) != criterion.negated
             case AnyOf(criteria):
                 return any(self.meets(part, one) for part in criteria)
+            case AllOf(criteria):
+                return all(self.meets(part, one) for part in criteria)
             case Chain(key, target_type, canonical, inner):
                 return any(
                     leads(one, other, key, canonical) and self.meets(inner, other)

@@ -9,8 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from server.definitions.terminology import Concept, Definition, Match, Terminology, is_match
-from server.interaction.engine import Engine, moment_of
+from server.interaction.engine import Engine
 from server.interaction.operations.parameters import Asked, parameters, row
+from server.interaction.read import looking, may_read
 from server.interaction.terminology import terminology_of
 from server.operations import Answer, Call, Level, Operation, Operations
 from server.outcome import FhirError, invalid
@@ -61,12 +62,12 @@ async def _question(engine: Engine, call: Call) -> _Question:
     if call.body is not None and (faults := engine.form_faults(call.body, "Parameters")):
         raise invalid(faults)
     asked = Asked(call)
-    async with engine.store.snapshot(await moment_of(engine.store, asked.text("_asOf"))) as snapshot:
+    async with looking(engine, call.caller, asked.text("_asOf")) as (snapshot, sight):
         terminology = await terminology_of(engine, snapshot)
         subject = None
         if call.id:
             version = await snapshot.read(call.resource_type, call.id)
-            if version is None or not engine.access.may_read(call.caller, version):
+            if version is None or not await may_read(snapshot, sight, version):
                 raise FhirError("not-found", f"Finnes ikke / {call.resource_type}/{call.id} is not known here.")
             if version.body is None:
                 raise FhirError("deleted", f"Slettet / {call.resource_type}/{call.id} was deleted.")
