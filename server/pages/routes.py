@@ -160,9 +160,8 @@ class Pages:
 
     def _tag(self, caller: Caller, account: Account, asked: Asked, sequence: int) -> str:
         """All that a page is made of: the program, the data's moment, the day, who asks, and for what."""
-        made_of = (
-            self.started, sequence, self.house.today(), caller.role, caller.organization, caller.scopes, account, asked
-        )  # fmt: skip
+        whom = (caller.role, caller.organization, caller.scopes, account)
+        made_of = (self.started, sequence, self.house.today(), whom, asked)
         return f'W/"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:24]}"'
 
     def refusal(self, request: Request, error: FhirError) -> Response:
