@@ -19,7 +19,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from server import headers, health
-from server.access import Access
+from server.access import Access, Caller
 from server.auth.callers import caller_of
 from server.definitions.capabilities import capabilities
 from server.definitions.conformance import Conformance
@@ -28,6 +28,7 @@ from server.definitions.terminology import Terminology
 from server.interaction import validate
 from server.interaction.engine import Engine
 from server.interaction.operations.check import check
+from server.interaction.operations.rounds import Rounds
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
 from server.interaction.searchable import build_forever
 from server.metrics import Metrics
@@ -35,7 +36,9 @@ from server.operations import Operation, Operations
 from server.outcome import FhirError, Issue, outcome
 from server.pages import routes as pages
 from server.portfolio.complete import Complete
+from server.portfolio.edition import Edition
 from server.portfolio.rules import Rules
+from server.portfolio.seal import Seal
 from server.resource import Resource, encode
 from server.routes import Fhir
 from server.search.parameters import Parameters
@@ -129,7 +132,8 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         )
 
     callers = caller_of(settings)
-    fhir = Fhir(engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS)
+    operations = {**OPERATIONS, **Rounds(Seal.of(settings.keys), figures).operations()}
+    fhir = Fhir(engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), operations)
     app.router.routes.extend([*fhir.routes(), *health.routes(store)])
     app.router.routes.extend(pages.routes(engine, callers))
     metrics = Metrics()
@@ -147,6 +151,10 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         expose_headers=["ETag", "Location", "Content-Location", "Last-Modified"],
     )
     return app
+
+
+async def figures(engine: Engine, caller: Caller, round: Resource, edition: Edition) -> list[Resource]:
+    return []
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from dataclasses import dataclass, field
@@ -11,18 +10,11 @@ from pathlib import Path
 from typing import Any, get_args
 
 import jwt
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
 
 from server.access import ANONYMOUS, SECRETARIAT, Caller, Role
+from server.keys import signing_key
 from server.outcome import FhirError
-from server.settings import WrongSetting
 
 _FILE = "token-ed25519.pem"
 # Checking a signature takes 120 µs, as long as a read.
@@ -40,21 +32,8 @@ class Tokens:
 
     @classmethod
     def of(cls, folder: Path, audience: str) -> Tokens:
-        """With the key in this folder, made at the first start. One that another process makes at the same
-        moment is used instead. WrongSetting when folder or key cannot be used."""
-        path = folder / _FILE
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                _make(path)
-            key = load_pem_private_key(path.read_bytes(), None)
-        except OSError as error:
-            raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected a folder of keys; {error.strerror}") from None
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            key = None
-        if not isinstance(key, Ed25519PrivateKey):
-            raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected an Ed25519 private key, unencrypted, in {_FILE}")
-        return cls(key, audience)
+        """With the key in this folder, made at the first start. WrongSetting when it cannot be used."""
+        return cls(signing_key(folder, _FILE), audience)
 
     def issue(self, role: Role, organization: str, ttl: timedelta) -> str:
         """A token for a role and, for reporters, the organisation's number or slug."""
@@ -107,20 +86,6 @@ class Tokens:
             self._known.clear()
         self._known[token] = claims
         return claims
-
-
-def _make(path: Path) -> None:
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    beside = path.with_name(f"{path.name}.{os.getpid()}")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(pem)
-    # A link appears whole or not at all, and never replaces the key that another process has made.
-    try:
-        os.link(beside, path)
-    except FileExistsError:
-        pass
-    finally:
-        beside.unlink()
 
 
 def duration(text: str) -> timedelta:

@@ -7,7 +7,7 @@ Decided upon a snapshot, committed on the condition that what was read still hol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -77,28 +77,38 @@ class Draft:
     warnings: tuple[Issue, ...] = ()
 
 
-async def write(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written]:
+async def write(
+    engine: Engine, caller: Caller, intents: Sequence[Intent], *, relied_on: Mapping[Ref, int] | None = None
+) -> list[Written]:
     """Does all of it or nothing; the results stand in the order of the intents. FhirError names the intent's
-    place. Losing a race is no error: it decides again, after some attempts one request at a time."""
+    place. Losing a race is no error: it decides again, after some attempts one request at a time.
+
+    `relied_on`: what the intents were made from, resource -> version_id; FhirError conflict (412) when any of it has
+    changed by the commit, so that the caller makes them anew."""
+    relied = relied_on or {}
     for attempt in range(_FREE_ATTEMPTS):
-        if (done := await _attempt(engine, caller, intents, again=attempt > 0)) is not None:
+        if (done := await _attempt(engine, caller, intents, relied, again=attempt > 0)) is not None:
             return done
         await asyncio.sleep(0.001 * attempt)
     async with engine.contended:
         for _ in range(_ATTEMPTS):
-            if (done := await _attempt(engine, caller, intents, again=True)) is not None:
+            if (done := await _attempt(engine, caller, intents, relied, again=True)) is not None:
                 return done
     raise FhirError("conflict", "Andre endrer det samme nå / Others keep changing the same resource; try again.")
 
 
-async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent], *, again: bool) -> list[Written] | None:
+async def _attempt(
+    engine: Engine, caller: Caller, intents: Sequence[Intent], relied: Mapping[Ref, int], *, again: bool
+) -> list[Written] | None:
     try:
         async with Reading(engine.store) as snapshot:
             if again:
                 # Another process may have defined a SearchParameter: that too makes an attempt stale.
                 await caught_up(engine, snapshot)
+            await _check_relied(snapshot, relied)
             plan = Plan(engine, caller, snapshot)
             drafts, unit = await plan.made(intents)
+            unit = replace(unit, unchanged={**relied, **unit.unchanged}) if relied else unit
         if not unit.writes:
             return [_written(draft, None) for draft in drafts]
         versions = await engine.store.commit(unit)
@@ -113,6 +123,14 @@ async def _attempt(engine: Engine, caller: Caller, intents: Sequence[Intent], *,
             await caught_up(engine, snapshot)
     by_ref = {(version.resource_type, version.id): version for version in versions}
     return [_written(draft, by_ref.get(draft.ref)) for draft in drafts]
+
+
+async def _check_relied(snapshot: Reading, relied: Mapping[Ref, int]) -> None:
+    for (kind, id), version_id in relied.items():
+        version = await snapshot.read(kind, id)
+        if version is None or version.version_id != version_id:
+            text = f"Endret i mellomtiden / Changed in the meantime: {kind}/{id}."
+            raise FhirError("conflict", text, status=412)
 
 
 def _written(draft: Draft, version: Version | None) -> Written:
@@ -235,6 +253,9 @@ class Plan:
             return
         if draft.stood is not None:
             await self.engine.access.check_writable(self.caller, draft.intent.method, draft.stood, self._stands)
+            if self.engine.rules.is_frozen(draft.stood):
+                text = "En utgave endres ikke / An edition never changes; $close-round with amends makes a new one."
+                raise FhirError("not-supported", text, status=405, headers={"Allow": "GET, HEAD"})
         _check_versions(draft.intent, draft.before)
         if draft.intent.method == "PATCH":
             draft.sent = _patched(draft)
@@ -320,6 +341,7 @@ class Plan:
         local = {
             (kind, id)
             for write in writes
+            if write.resource_type != "Bundle"  # It holds copies, and what they point to need not be here.
             for _, target, _, _ in write.indexed.reference
             if (kind := target.partition("/")[0]) and (id := target.partition("/")[2]) and ID.match(id)
         }

@@ -63,7 +63,7 @@ _RULES = {
 }
 _UNRESOLVED = """SELECT DISTINCT s.ref, t.ref FROM reference r JOIN resource t ON t.rid = r.target
                  JOIN version v ON v.vid = r.vid JOIN resource s ON s.rid = v.rid
-                 WHERE r.key > 0 AND (t.vid IS NULL OR t.deleted)"""
+                 WHERE r.key > 0 AND (t.vid IS NULL OR t.deleted) AND s.ref NOT LIKE 'Bundle/%'"""
 _LOST_TARGET = """SELECT r.vid, r.target FROM reference r
                   WHERE NOT EXISTS (SELECT 1 FROM resource t WHERE t.rid = r.target)"""
 

@@ -369,7 +369,7 @@ class Working:
     def _unreferenced(self, unit: Unit) -> None:
         text = """SELECT DISTINCT q.ref FROM reference r CROSS JOIN version v CROSS JOIN resource q
                   WHERE r.target = (SELECT rid FROM resource WHERE ref = ?) AND r.key > 0
-                  AND v.vid = r.vid AND q.rid = v.rid LIMIT ?"""
+                  AND v.vid = r.vid AND q.rid = v.rid AND q.ref NOT LIKE 'Bundle/%' LIMIT ?"""
         referrers: dict[Ref, None] = {}
         if unit.unreferenced:
             self._pending.flush()

@@ -1,0 +1,102 @@
+"""The seal of an edition: a digest of its content, and a detached signature that anyone can check offline.
+
+What is sealed is the document in one canonical form: JSON as UTF-8, object members in the order of their names by code
+point, no space between tokens, decimals with the digits they have, and without Bundle.id, Bundle.meta and
+Bundle.signature (as R4's http://hl7.org/fhir/canonicalization/json#document, but for the text, which belongs to an
+edition and is kept). The digest is SHA-256 of that; the signature a JWS with detached payload (RFC 7515, appendix F) by
+EdDSA, in Bundle.signature.data.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jwt
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from jwt.algorithms import OKPAlgorithm
+
+from server.keys import signing_key
+from server.resource import Resource, encode
+
+FILE = "edition-ed25519.pem"
+_UNSEALED = ("id", "meta", "signature")
+# R4 valueset-signature-type: the signature of the one who made the document.
+_AUTHOR = {"system": "urn:iso-astm:E1762-95:2013", "code": "1.2.840.10065.1.12.1.1", "display": "Author's Signature"}
+
+
+def canonical(document: Resource) -> bytes:
+    """What is sealed of a document Bundle, as the module's docstring has it."""
+    return encode(_ordered({name: value for name, value in document.items() if name not in _UNSEALED}))
+
+
+def digest(document: Resource) -> str:
+    """SHA-256 of the canonical form, in hexadecimal."""
+    return hashlib.sha256(canonical(document)).hexdigest()
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _ordered(value[name]) for name in sorted(value)}
+    if isinstance(value, list):
+        return [_ordered(item) for item in value]
+    return value
+
+
+@dataclass(frozen=True)
+class Seal:
+    """Signs editions with the installation's key. `kid` is the key's thumbprint (RFC 7638)."""
+
+    key: Ed25519PrivateKey
+    kid: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "kid", thumbprint(self.key.public_key()))
+
+    @classmethod
+    def of(cls, folder: Path) -> Seal:
+        """With the key in this folder, made when there is none. WrongSetting when it cannot be used."""
+        return cls(signing_key(folder, FILE))
+
+    def signature(self, document: Resource, who: Resource, when: str) -> Resource:
+        """R4 Signature: `who` a Reference, `when` an instant; data is the compact JWS in base64."""
+        headers = {"kid": self.kid, "typ": "JOSE"}
+        jws = jwt.PyJWS().encode(canonical(document), self.key, "EdDSA", headers, is_payload_detached=True)
+        return {
+            "type": [_AUTHOR],
+            "when": when,
+            "who": who,
+            "targetFormat": "application/fhir+json;canonicalization=http://hl7.org/fhir/canonicalization/json#document",
+            "sigFormat": "application/jose",
+            "data": base64.b64encode(jws.encode()).decode(),
+        }
+
+    def keys(self) -> Resource:
+        """The public key as a JSON Web Key Set. RFC 7517."""
+        return {"keys": [{**jwk(self.key.public_key()), "kid": self.kid, "alg": "EdDSA", "use": "sig"}]}
+
+
+def holds(document: Resource, key: Ed25519PublicKey) -> bool:
+    """Whether the document's signature is this key's, and of this very content."""
+    try:
+        jws = base64.b64decode(document["signature"]["data"], validate=True)
+        jwt.PyJWS().decode(jws, key, ["EdDSA"], detached_payload=canonical(document))
+    except (KeyError, TypeError, ValueError, jwt.PyJWTError):
+        return False
+    return True
+
+
+def jwk(key: Ed25519PublicKey) -> dict[str, Any]:
+    """The key as a JSON Web Key: kty, crv, x. RFC 8037."""
+    found = OKPAlgorithm.to_jwk(key, as_dict=True)
+    return {name: found[name] for name in ("crv", "kty", "x")}
+
+
+def thumbprint(key: Ed25519PublicKey) -> str:
+    """RFC 7638: base64url of SHA-256 over the members of the key that make it, in their order by name."""
+    found = jwk(key)
+    ordered = encode({name: found[name] for name in sorted(found)})
+    return base64.urlsafe_b64encode(hashlib.sha256(ordered).digest()).rstrip(b"=").decode()
