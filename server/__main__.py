@@ -1,4 +1,4 @@
-"""python -m server: serve, load, token, check, reindex."""
+"""python -m server: serve, load, token, client, check, reindex."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import typer
 import uvicorn
 
 from server.app import create_app, engine_of, store_of
+from server.auth.clients import registration
 from server.auth.tokens import Tokens, duration
 from server.definitions.snapshots import DefinitionError
 from server.interaction.engine import Engine
@@ -84,6 +85,21 @@ def token(
         _stop(f"--ttl: {error}")
     with _stopping():
         print(Tokens.of(settings.keys, settings.base).issue(role, actor, period))
+
+
+@cli.command()
+def client(
+    client_id: Annotated[str, typer.Argument(help="the client's name, without spaces")],
+    key: Annotated[Path, typer.Option(help="where its new private key goes, a JWK; it must not be there yet")],
+    actor: Annotated[str, typer.Option(help="organisation number, or slug, of a reporter")] = "",
+    role: Annotated[TokenRole, typer.Option(help="who the client speaks for")] = "reporter",
+    scopes: Annotated[str, typer.Option(help="SMART scopes, separated by spaces")] = "system/Task.crus system/*.rs",
+) -> None:
+    """Make a key for a client, and print what registers it: an entry of PORTFOLIO_CLIENTS."""
+    try:
+        print(registration(client_id, key, organization=actor, role=role, scopes=scopes))
+    except (OSError, ValueError) as error:
+        _stop(f"{error}")
 
 
 @cli.command()

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from server.auth.scopes import Scopes
 from server.outcome import FhirError
 from server.resource import Resource, restored
 from server.search.query import Clause, Criterion, Token
@@ -31,7 +32,8 @@ _OWN_KINDS = frozenset({"leveranse", "avhengighet", "nytteforutsetning", "nomina
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who asks. `organization` is the value of an identifier (organisation number or slug) for reporters; `client`
-    the client's id, `supplier` the number of a vendor that acts for the organisation, `address` where from."""
+    the client's id, `supplier` the number of a vendor that acts for the organisation, `address` where from; `scopes`
+    narrow what the role may do, None not at all."""
 
     role: Role
     organization: str = ""
@@ -39,6 +41,7 @@ class Caller:
     client: str = ""
     supplier: str = ""
     address: str = ""
+    scopes: Scopes | None = None
 
 
 ANONYMOUS = Caller("anonymous")

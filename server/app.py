@@ -20,7 +20,9 @@ from starlette.responses import Response
 
 from server import headers, health
 from server.access import Access, Caller
+from server.auth import endpoint
 from server.auth.callers import caller_of
+from server.auth.issuer import Issuer
 from server.definitions.capabilities import capabilities
 from server.definitions.conformance import Conformance
 from server.definitions.registry import Registry
@@ -128,13 +130,15 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
             base=settings.base,
             canonical=settings.canonical,
             started=started,
-            secured=settings.auth != "off",
+            auth=settings.auth,
         )
 
-    callers = caller_of(settings)
+    issuer = Issuer(settings.oidc_issuer)
+    callers = caller_of(settings, issuer)
     operations = {**OPERATIONS, **Rounds(Seal.of(settings.keys), figures).operations()}
     fhir = Fhir(engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), operations)
-    app.router.routes.extend([*fhir.routes(), *health.routes(store)])
+    # Before FHIR's own, which take any two names for a type and an id.
+    app.router.routes.extend([*endpoint.routes(settings, issuer), *fhir.routes(), *health.routes(store)])
     app.router.routes.extend(pages.routes(engine, callers))
     metrics = Metrics()
     app.router.routes.extend(metrics.routes())

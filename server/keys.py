@@ -5,19 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    load_pem_private_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
 
 from server.settings import WrongSetting
 
 
-def signing_key(folder: Path, file: str) -> Ed25519PrivateKey:
+def signing_key(folder: Path, file: str) -> OKPKey:
     """The key in this file, made at the first start. One that another process makes at the same moment is used
     instead. WrongSetting when folder or key cannot be used."""
     path = folder / file
@@ -25,12 +21,12 @@ def signing_key(folder: Path, file: str) -> Ed25519PrivateKey:
         folder.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             _make(path)
-        key = load_pem_private_key(path.read_bytes(), None)
+        key = OKPKey.import_key(path.read_bytes())
     except OSError as error:
         raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected a folder of keys; {error.strerror}") from None
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except (JoseError, ValueError, TypeError):
         key = None
-    if not isinstance(key, Ed25519PrivateKey):
+    if key is None or not isinstance(key.private_key, Ed25519PrivateKey):
         raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected an Ed25519 private key, unencrypted, in {file}")
     return key
 

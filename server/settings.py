@@ -15,12 +15,10 @@ from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSou
 _PREFIX = "PORTFOLIO_"
 _UNITS = {"": 1, "kib": 1024, "mib": 1024**2}
 
-# Names that are no settings here, with the values they may have (none: any). The first three and OIDC_… belong to
-# parts that are not here yet, and what an installation sets for them already must not stop it; the last two are
-# for the tests.
+# Names that are no settings here, with the values they may have (none: any). The first belongs to a part that is not
+# here yet, and what an installation sets for it already must not stop it; the last two are for the tests.
 _RESERVED: dict[str, tuple[str, ...]] = {
     "MONGO_DRIVER": ("motor", "pymongo"),
-    "CLIENTS": (),
     "TEST_MONGODB": (),
     "SHARED": (),
 }
@@ -56,6 +54,18 @@ def _url_or_none(text: str) -> str:
     return _url(text) if text else ""
 
 
+def safe_url(text: str) -> bool:
+    """Whether what is fetched there cannot be changed on the way: https, or http on loopback."""
+    return bool(re.fullmatch(r"(https://[^/?#\s]+|http://(127\.0\.0\.1|localhost|\[::1\])(:\d+)?)(/[^?#\s]*)?", text))
+
+
+def _issuer(text: str) -> str:
+    """As it is written: an issuer's name is compared letter by letter, a slash at its end included."""
+    if text and not safe_url(text):
+        raise ValueError("expected the issuer's https URL, as in its tokens' iss; http is for loopback only")
+    return text
+
+
 def _host(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+(%\w+)?", text):
         raise ValueError("expected an address or host name alone, e.g. 127.0.0.1, ::1 or registry.example")
@@ -70,8 +80,10 @@ class Settings(BaseSettings):
     store: Annotated[str, AfterValidator(_store)] = Field(
         "sqlite:///./data/portfolio.db", description="where the registry keeps everything: sqlite:///PATH"
     )
-    auth: Literal["off", "dev"] = Field(
-        "dev", description="off: everyone may do everything, loopback only; dev: tokens by the development key"
+    auth: Literal["off", "dev", "oidc"] = Field(
+        "dev",
+        description="off: everyone may do everything, loopback only; dev: tokens by the development key; "
+        "oidc: tokens of an external issuer",
     )
     profiles: Literal["enforce", "warn", "off"] = Field(
         "enforce",
@@ -88,6 +100,13 @@ class Settings(BaseSettings):
         "", description="public FHIR base, when it is not http://HOST:PORT/fhir"
     )
     keys: Path = Field(Path("./data/keys"), description="folder of signing keys; made at first start in dev")
+    oidc_issuer: Annotated[str, AfterValidator(_issuer)] = Field(
+        "", description="the external issuer, as in its tokens' iss; required with oidc"
+    )
+    oidc_audience: str = Field("", description="the audience that tokens are for, e.g. nhn:eportefolje; with oidc")
+    clients: Path = Field(
+        Path("./data/clients.json"), description="registered SMART backend clients; with dev, read anew when it changes"
+    )
     max_body: Annotated[str, AfterValidator(_bytes)] = Field("5 MiB", description="larger bodies get 413")
 
     @cached_property
@@ -124,6 +143,10 @@ def read_settings(**given: object) -> Settings:
         raise WrongSetting(f"{_PREFIX}{name}={fault['input']}: {expected}") from None
     if settings.auth == "off" and settings.host not in ("127.0.0.1", "localhost", "::1"):
         raise WrongSetting(f"PORTFOLIO_AUTH=off: only on loopback, not on PORTFOLIO_HOST={settings.host}")
+    if settings.auth == "oidc":
+        for name in ("oidc_issuer", "oidc_audience"):
+            if not getattr(settings, name):
+                raise WrongSetting(f"{_PREFIX}{name.upper()}=: expected a value, for PORTFOLIO_AUTH=oidc needs it")
     if settings.store.startswith("mongodb"):
         raise WrongSetting(f"PORTFOLIO_STORE={settings.store}: this version keeps its data in sqlite:///PATH only")
     return settings
@@ -134,7 +157,7 @@ def _check_names(file: Any) -> None:
     named = {**_named(DotEnvSettingsSource(Settings, env_file=file)), **_named(EnvSettingsSource(Settings))}
     known = [name.upper() for name in Settings.model_fields]
     allowed = {*known, *_RESERVED}
-    unknown = sorted(f"{_PREFIX}{name}" for name in named if name not in allowed and not name.startswith("OIDC_"))
+    unknown = sorted(f"{_PREFIX}{name}" for name in named if name not in allowed)
     if unknown:
         expected = ", ".join(f"{_PREFIX}{name}" for name in known)
         raise WrongSetting(f"{', '.join(unknown)}: unknown; expected {expected}")

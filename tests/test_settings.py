@@ -35,6 +35,10 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("HOST", "", "expected an address"),
         ("HOST", "[::1]", "expected an address"),
         ("HOST", "localhost:8000/fhir", "expected an address"),
+        ("OIDC_ISSUER", "issuer.example", "expected the issuer's https URL"),
+        ("OIDC_ISSUER", "http://issuer.example", "http is for loopback only"),
+        ("OIDC_ISSUER", "http://localhost.example", "http is for loopback only"),
+        ("OIDC_ISSUER", "https://issuer.example/?a=b", "expected the issuer's https URL"),
         # Names that the contract has and nothing here reads yet.
         ("PROFILES", "zork", "should be 'enforce', 'warn' or 'off'"),
         ("PROFILES", "", "should be 'enforce', 'warn' or 'off'"),
@@ -86,6 +90,17 @@ def test_an_unknown_name_in_the_file_of_settings_stops_the_start_too(tmp_path: P
 def test_a_name_that_is_known_is_accepted(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     assert read_settings().auth == "dev"
+
+
+@pytest.mark.parametrize("missing", ["OIDC_ISSUER", "OIDC_AUDIENCE"])
+def test_oidc_needs_its_issuer_and_audience(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    given = {"AUTH": "oidc", "OIDC_ISSUER": "https://issuer.example/", "OIDC_AUDIENCE": "nhn:eportefolje"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"PORTFOLIO_{name}", value)
+    assert read_settings().oidc_issuer == "https://issuer.example/"
+    monkeypatch.setenv(f"PORTFOLIO_{missing}", "")
+    with pytest.raises(WrongSetting, match=f"^PORTFOLIO_{missing}=: expected a value"):
+        read_settings()
 
 
 @pytest.mark.parametrize(

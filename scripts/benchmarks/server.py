@@ -49,8 +49,8 @@ def main() -> None:
     settings = read_settings(port=int(sys.argv[1]), _env_file=None)
     app = create_app(settings, store_of(settings))
     ceilings = Ceilings(app.state.engine, caller_of(settings), settings.body_limit, str(settings.sqlite_path))
-    # After the first route, so that both are found as fast.
-    app.router.routes[1:1] = ceilings.routes()
+    # After those for tokens and that of a read, so that both are found as fast.
+    app.router.routes[3:3] = ceilings.routes()
     _profile_on_signal()
     uvicorn.run(app, port=settings.port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
 

@@ -21,7 +21,7 @@ _INTERACTIONS = (
 
 
 def capabilities(
-    resource_types: Iterable[str], parameters: Parameters, *, base: str, canonical: str, started: str, secured: bool
+    resource_types: Iterable[str], parameters: Parameters, *, base: str, canonical: str, started: str, auth: str
 ) -> dict[str, Any]:
     """The statement of this very server. `started` is its date: what it can was fixed then."""
     types = sorted(resource_types)
@@ -30,8 +30,8 @@ def capabilities(
         "resource": [_resource(kind, types, parameters) for kind in types],
         "interaction": [{"code": code} for code in ("transaction", "batch", "history-system")],
     }
-    if secured:
-        rest["security"] = _security()
+    if auth != "off":
+        rest["security"] = _security(f"{base}/auth/token" if auth == "dev" else "")
     return {
         "resourceType": "CapabilityStatement",
         "url": f"{canonical}/CapabilityStatement/nep-server",
@@ -49,13 +49,20 @@ def capabilities(
     }
 
 
-def _security() -> dict[str, Any]:
+def _security(token_endpoint: str) -> dict[str, Any]:
+    """`token_endpoint` "" where it is another's: /.well-known/smart-configuration says whose."""
     system = "http://terminology.hl7.org/CodeSystem/restful-security-service"
-    return {
+    services = (("SMART-on-FHIR", "SMART-on-FHIR"), ("OAuth", "OAuth"))
+    security: dict[str, Any] = {
         "cors": True,
-        "service": [{"coding": [{"system": system, "code": "OAuth", "display": "OAuth"}]}],
-        "description": "Reading is open; writing needs a bearer token (JWT) of a reporter or the secretariat.",
+        "service": [{"coding": [{"system": system, "code": code, "display": name}]} for code, name in services],
+        "description": "Reading is open; writing needs a bearer token (JWT) of a reporter or the secretariat. "
+        "How to get one is said by /.well-known/smart-configuration.",
     }
+    if token_endpoint:
+        uris = "http://fhir-registry.smarthealthit.org/StructureDefinition/oauth-uris"
+        security["extension"] = [{"url": uris, "extension": [{"url": "token", "valueUri": token_endpoint}]}]
+    return security
 
 
 def _resource(kind: str, types: list[str], parameters: Parameters) -> dict[str, Any]:

@@ -4,7 +4,7 @@ What is sealed is the document in one canonical form: JSON as UTF-8, object memb
 point, no space between tokens, decimals with the digits they have, and without Bundle.id, Bundle.meta and
 Bundle.signature (as R4's http://hl7.org/fhir/canonicalization/json#document, but for the text, which belongs to an
 edition and is kept). The digest is SHA-256 of that; the signature a JWS with detached payload (RFC 7515, appendix F) by
-EdDSA, in Bundle.signature.data.
+Ed25519, in Bundle.signature.data.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jwt
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from jwt.algorithms import OKPAlgorithm
+from joserfc import jws
+from joserfc.errors import JoseError
+from joserfc.jwk import OKPKey
+from joserfc.jws import JWSRegistry
 
 from server.keys import signing_key
 from server.resource import Resource, encode
@@ -46,15 +47,21 @@ def _ordered(value: Any) -> Any:
     return value
 
 
+class _Whole(JWSRegistry):
+    """A payload of any size: it is at hand, and not taken from the network."""
+
+    max_payload_length = 2**31
+
+
 @dataclass(frozen=True)
 class Seal:
     """Signs editions with the installation's key. `kid` is the key's thumbprint (RFC 7638)."""
 
-    key: Ed25519PrivateKey
+    key: OKPKey
     kid: str = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "kid", thumbprint(self.key.public_key()))
+        object.__setattr__(self, "kid", self.key.thumbprint())
 
     @classmethod
     def of(cls, folder: Path) -> Seal:
@@ -63,40 +70,28 @@ class Seal:
 
     def signature(self, document: Resource, who: Resource, when: str) -> Resource:
         """R4 Signature: `who` a Reference, `when` an instant; data is the compact JWS in base64."""
-        headers = {"kid": self.kid, "typ": "JOSE"}
-        jws = jwt.PyJWS().encode(canonical(document), self.key, "EdDSA", headers, is_payload_detached=True)
+        header = {"alg": "Ed25519", "kid": self.kid, "typ": "JOSE"}
+        whole = jws.serialize_compact(header, canonical(document), self.key, registry=_Whole(algorithms=["Ed25519"]))
         return {
             "type": [_AUTHOR],
             "when": when,
             "who": who,
             "targetFormat": "application/fhir+json;canonicalization=http://hl7.org/fhir/canonicalization/json#document",
             "sigFormat": "application/jose",
-            "data": base64.b64encode(jws.encode()).decode(),
+            "data": base64.b64encode(jws.detach_content(whole).encode()).decode(),
         }
 
-    def keys(self) -> Resource:
+    def keys(self) -> dict[str, Any]:
         """The public key as a JSON Web Key Set. RFC 7517."""
-        return {"keys": [{**jwk(self.key.public_key()), "kid": self.kid, "alg": "EdDSA", "use": "sig"}]}
+        public = self.key.as_dict(private=False)
+        return {"keys": [{**public, "kid": self.kid, "alg": "Ed25519", "use": "sig"}]}
 
 
-def holds(document: Resource, key: Ed25519PublicKey) -> bool:
+def holds(document: Resource, key: OKPKey) -> bool:
     """Whether the document's signature is this key's, and of this very content."""
     try:
-        jws = base64.b64decode(document["signature"]["data"], validate=True)
-        jwt.PyJWS().decode(jws, key, ["EdDSA"], detached_payload=canonical(document))
-    except (KeyError, TypeError, ValueError, jwt.PyJWTError):
+        detached = base64.b64decode(document["signature"]["data"], validate=True)
+        jws.deserialize_compact(detached, key, registry=_Whole(algorithms=["Ed25519"]), payload=canonical(document))
+    except (KeyError, TypeError, ValueError, JoseError):
         return False
     return True
-
-
-def jwk(key: Ed25519PublicKey) -> dict[str, Any]:
-    """The key as a JSON Web Key: kty, crv, x. RFC 8037."""
-    found = OKPAlgorithm.to_jwk(key, as_dict=True)
-    return {name: found[name] for name in ("crv", "kty", "x")}
-
-
-def thumbprint(key: Ed25519PublicKey) -> str:
-    """RFC 7638: base64url of SHA-256 over the members of the key that make it, in their order by name."""
-    found = jwk(key)
-    ordered = encode({name: found[name] for name in sorted(found)})
-    return base64.urlsafe_b64encode(hashlib.sha256(ordered).digest()).rstrip(b"=").decode()
