@@ -35,6 +35,7 @@ from server.interaction.engine import Engine
 from server.interaction.operations.check import check
 from server.interaction.operations.erase import erase_person
 from server.interaction.operations.remarks import REMARKS
+from server.interaction.operations.rounds import Rounds
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
 from server.interaction.searchable import build_forever
 from server.limits import Limits
@@ -44,9 +45,11 @@ from server.outcome import FhirError
 from server.pages.door import Door
 from server.pages.routes import Pages
 from server.portfolio.complete import Complete
+from server.portfolio.edition import Edition
 from server.portfolio.labels import Labels
 from server.portfolio.numbers import Numbers
 from server.portfolio.rules import Rules
+from server.portfolio.seal import Seal
 from server.refusals import Refusals
 from server.resource import Resource
 from server.routes import Fhir
@@ -151,8 +154,9 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     limits = Limits(settings)
     issuer = Issuer(settings.oidc_issuer)
     callers = _asking(limits.callers(caller_of(settings, issuer)))
+    operations = {**OPERATIONS, **Rounds(Seal.of(settings.keys), figures).operations()}
     fhir = Fhir(
-        engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), OPERATIONS, limits
+        engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), operations, limits
     )
     sessions = None if settings.auth == "off" else Sessions.of(settings)
     pages = Pages.of(engine, Door(settings, callers, limits, sessions), issuer)
@@ -163,6 +167,10 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     _handle_errors(app, engine, Refusals(pages))
     _surround(app, settings, engine, limits, Refusals(pages), metrics)
     return app
+
+
+async def figures(engine: Engine, caller: Caller, round: Resource, edition: Edition) -> list[Resource]:
+    return []
 
 
 def _asking(caller_of: CallerOf) -> CallerOf:

@@ -47,6 +47,17 @@ def history_bundle(story: Story, base: str) -> bytes:
     return _bundle("history", story.moment, story.page.total, links, parts)
 
 
+def collection(versions: Iterable[Version], base: str) -> bytes:
+    """These versions as they stand, for an operation's answer."""
+    parts = [
+        b'{"fullUrl":"%b","resource":%b}' % (f"{base}/{one.resource_type}/{one.id}".encode(), one.body)
+        for one in versions
+        if one.body is not None
+    ]
+    array = b',"entry":[%b]' % b",".join(parts) if parts else b""
+    return b'{"resourceType":"Bundle","type":"collection"%b}' % array
+
+
 def response_bundle(kind: str, entries: Iterable[Entry], base: str, *, show: bool) -> bytes:
     """The answer to a transaction or batch; `show` the resources written (Prefer: return=representation). What was
     read is always shown."""

@@ -10,16 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from joserfc import jwt
-from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from server.access import Role
 from server.auth import jose
-from server.auth.keyfile import write_once
-from server.settings import WrongSetting
+from server.auth.keys import signing_key
 
 _FILE = "token-ed25519.pem"
 # Checking a signature takes 120 µs, as long as a read.
@@ -37,21 +33,8 @@ class Tokens:
 
     @classmethod
     def of(cls, folder: Path, audience: str) -> Tokens:
-        """With the key in this folder, made at the first start. One that another process makes at the same
-        moment is used instead. WrongSetting when folder or key cannot be used."""
-        path = folder / _FILE
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            if not path.exists():
-                _make(path)
-            key = OKPKey.import_key(path.read_bytes())
-        except OSError as error:
-            raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected a folder of keys; {error.strerror}") from None
-        except (JoseError, ValueError, TypeError):
-            key = None
-        if key is None or not isinstance(key.private_key, Ed25519PrivateKey):
-            raise WrongSetting(f"PORTFOLIO_KEYS={folder}: expected an Ed25519 private key, unencrypted, in {_FILE}")
-        return cls(key, audience)
+        """With the key in this folder, made at the first start. WrongSetting when it cannot be used."""
+        return cls(signing_key(folder, _FILE), audience)
 
     def issue(self, role: Role, organization: str, ttl: timedelta, **more: str) -> str:
         """A token for a role and, for reporters, the organisation's number or slug; `more` are further claims."""
@@ -82,11 +65,6 @@ class Tokens:
             self._known.clear()
         self._known[digest] = claims
         return claims
-
-
-def _make(path: Path) -> None:
-    pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-    write_once(path, pem)
 
 
 def duration(text: str) -> timedelta:

@@ -19,7 +19,7 @@ from server.definitions.terminology import Kept
 from server.outcome import FhirError, Issue
 from server.portfolio.complete import Complete
 from server.portfolio.rules import Rules
-from server.resource import Resource, restored
+from server.resource import ID, Resource, restored
 from server.search.parse import Parser
 from server.search.query import Cursor, Query
 from server.search.values import Indexer
@@ -160,17 +160,35 @@ def instant_of(text: str, zone: tzinfo | None = None) -> str:
         raise ValueError(f"{text} is beyond the years of UTC") from None
 
 
+EDITION = "rapport|"
+"""What `_asOf` begins with when it names an edition of the portfolio report."""
+
+
 async def moment_of(store: Store, text: str | None) -> Moment | None:
-    """The moment that `_asOf` asks for; None for the present. FhirError value when it is no past instant."""
+    """The moment that `_asOf` asks for, an instant or an edition (rapport|2021-11: when it was published); None for
+    the present. FhirError value when it is neither, or not past."""
     if text is None:
         return None
+    if text.startswith(EDITION):
+        text = await _published(store, text)
     try:
         instant = instant_of(text)
     except ValueError:
         raise FhirError(
-            "value", f"_asOf={text}: expected an instant with its zone, e.g. 2021-11-30T12:00:00Z.", expression="_asOf"
+            "value",
+            f"_asOf={text}: expected an instant with its zone, e.g. 2021-11-30T12:00:00Z, or {EDITION}2021-11.",
+            expression="_asOf",
         ) from None
     try:
         return await store.moment(instant)
     except ValueError:
         raise FhirError("value", f"_asOf={text} is in the future.", expression="_asOf") from None
+
+
+async def _published(store: Store, text: str) -> str:
+    """The instant at which an edition was stored; it never changes, so that its first version is the only one."""
+    number = text.removeprefix(EDITION)
+    version = await store.current("Bundle", f"rapport-{number}") if ID.match(number) else None
+    if version is None or version.deleted:
+        raise FhirError("value", f"_asOf={text}: ingen slik utgave / no such edition.", expression="_asOf")
+    return version.last_updated

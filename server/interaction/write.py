@@ -7,7 +7,7 @@ Decided upon a snapshot, committed on the condition that what was read still hol
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Literal
@@ -85,11 +85,16 @@ class Draft:
     by_server: bool = False
 
 
-async def write(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written]:
+async def write(
+    engine: Engine, caller: Caller, intents: Sequence[Intent], *, relied_on: Mapping[Ref, int] | None = None
+) -> list[Written]:
     """Does all of it or nothing, on record either way; the results stand in the order of the intents. FhirError names
-    the intent's place."""
+    the intent's place.
+
+    `relied_on`: what the intents were made from, resource -> version_id; FhirError conflict (412) when any of it has
+    changed by the commit, so that the caller makes them anew."""
     try:
-        done = await _decided(engine, caller, intents)
+        done = await _decided(engine, caller, intents, relied_on or {})
     except FhirError as error:
         try:
             await record.refused(engine, caller, error, intents)
@@ -101,30 +106,40 @@ async def write(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> li
     return done
 
 
-async def _decided(engine: Engine, caller: Caller, intents: Sequence[Intent]) -> list[Written]:
+async def _decided(
+    engine: Engine, caller: Caller, intents: Sequence[Intent], relied: Mapping[Ref, int]
+) -> list[Written]:
     """Losing a race is no error: it decides again, after some attempts one request at a time."""
     claims = claimed(engine, caller)
     for attempt in range(_FREE_ATTEMPTS):
-        if (done := await _attempt(engine, caller, intents, claims, again=attempt > 0)) is not None:
+        if (done := await _attempt(engine, caller, intents, claims, relied, again=attempt > 0)) is not None:
             return done
         await asyncio.sleep(0.001 * attempt)
     async with engine.contended:
         for _ in range(_ATTEMPTS):
-            if (done := await _attempt(engine, caller, intents, claims, again=True)) is not None:
+            if (done := await _attempt(engine, caller, intents, claims, relied, again=True)) is not None:
                 return done
     raise FhirError("conflict", "Andre endrer det samme nå / Others keep changing the same resource; try again.")
 
 
 async def _attempt(
-    engine: Engine, caller: Caller, intents: Sequence[Intent], claims: Resource, *, again: bool
+    engine: Engine,
+    caller: Caller,
+    intents: Sequence[Intent],
+    claims: Resource,
+    relied: Mapping[Ref, int],
+    *,
+    again: bool,
 ) -> list[Written] | None:
     try:
         async with Reading(engine.store) as snapshot:
             if again:
                 # Another process may have defined a SearchParameter: that too makes an attempt stale.
                 await caught_up(engine, snapshot)
+            await _check_relied(snapshot, relied)
             plan = Plan(engine, caller, snapshot)
             drafts, unit = await plan.made(intents)
+            unit = replace(unit, unchanged={**relied, **unit.unchanged}) if relied else unit
             unit = await record.with_records(engine, caller, snapshot, unit, drafts, claims)
         if not unit.writes:
             return [_written(draft, None) for draft in drafts if not draft.by_server]
@@ -141,6 +156,14 @@ async def _attempt(
     record.written_elsewhere(engine, versions)
     by_ref = {(version.resource_type, version.id): version for version in versions}
     return [_written(draft, by_ref.get(draft.ref)) for draft in drafts if not draft.by_server]
+
+
+async def _check_relied(snapshot: Reading, relied: Mapping[Ref, int]) -> None:
+    for (kind, id), version_id in relied.items():
+        version = await snapshot.read(kind, id)
+        if version is None or version.version_id != version_id:
+            text = f"Endret i mellomtiden / Changed in the meantime: {kind}/{id}."
+            raise FhirError("conflict", text, status=412)
 
 
 def _written(draft: Draft, version: Version | None) -> Written:
@@ -300,6 +323,9 @@ class Plan:
             return
         if draft.stood is not None:
             await self.engine.access.check_writable(self.caller, draft.stood, self._stands)
+            if self.engine.rules.is_frozen(draft.stood):
+                text = "En utgave endres ikke / An edition never changes; $close-round with amends makes a new one."
+                raise FhirError("not-supported", text, status=405, headers={"Allow": "GET, HEAD"})
         _check_versions(draft.intent, draft.before)
         if draft.intent.method == "PATCH":
             draft.sent = _patched(draft)
@@ -459,6 +485,7 @@ class Plan:
         local = {
             (kind, id)
             for write in writes
+            if write.resource_type != "Bundle"  # It holds copies, and what they point to need not be here.
             for _, target, _, _ in write.indexed.reference
             if (kind := target.partition("/")[0]) and (id := target.partition("/")[2]) and ID.match(id)
         }

@@ -71,6 +71,14 @@ class Rules:
     access: Access
     mode: Mode = "enforce"
 
+    def is_frozen(self, resource: Resource) -> bool:
+        """Whether it is a published edition, or its Composition, of which nothing ever changes (5.6)."""
+        if resource["resourceType"] == "Bundle":
+            published = resource.get("type") == "document"
+        else:
+            published = resource["resourceType"] == "Composition" and resource.get("status") in ("final", "amended")
+        return published and resource.get("identifier", {}).get("system") == f"{self.canonical}/sid/rapport"
+
     async def __call__(self, change: Change, caller: Caller, around: Neighbourhood) -> list[Issue]:
         """Errors and warnings of this change; raises nothing."""
         if self.mode == "off":
@@ -204,6 +212,8 @@ class _Check:
                 return self._reason()
             case "open-round":
                 return await self._open_round()
+            case "amended-round":
+                return await self._amended_round()
             case "same-round":
                 return await self._same_round()
             case _:
@@ -249,6 +259,18 @@ class _Check:
             return [Issue("conflict", text, "Task.groupIdentifier")]
         text = f"Ingen åpen runde / There is no open round {number.get('value', '')}; reports belong to one."
         return [Issue("business-rule", text, "Task.groupIdentifier")]
+
+    async def _amended_round(self) -> list[Issue]:
+        """A correction of what was published belongs to an edition that is begun ($close-round with amends)."""
+        after = self.change.after
+        system = f"{self.canonical}/sid/runde"
+        named = [after.get("groupIdentifier", {}), *after.get("identifier", [])]
+        number = next((one.get("value", "") for one in named if one.get("system") == system), "")
+        begun = await self.around.find("Composition", [("status", "preliminary")])
+        if any(one.get("identifier", {}).get("value", "").startswith(f"{number}.") for one in begun.values()):
+            return []
+        text = "En publisert runde rettes med / A published round is corrected by $close-round with amends."
+        return [Issue("business-rule", text, "Task.status")]
 
     async def _same_round(self) -> list[Issue]:
         """Only what was completed since the round that is open was opened may be taken back."""

@@ -4,7 +4,8 @@ The table has a machine for each kind of Task (nep-task-type) and for initiative
 status/businessStatus where `business` says that both make it, for initiatives livslop/status, else the status
 alone; `/*` stands for every state that begins so. `start` is what an owner may create; the secretariat creates in
 any state, makes any listed move, and alone may mark something as entered in error. `locked`: nothing changes any
-more; `held`: only the secretariat changes what is in it. `needs` names conditions that rules.py checks.
+more but by a listed move; `held`: only the secretariat changes what is in it. `needs` names conditions that
+rules.py checks.
 Beyond decision 12 an owner may tell of a dependency first when it is met already: the report of 2023 does.
 """
 
@@ -23,7 +24,8 @@ from server.resource import Resource
 
 Who = Literal["owner", "part", "assessor", "sekretariat"]
 Need = Literal[
-    "open-round", "same-round", "reason", "silent-counterpart", "segment", "fase", "nomination", "nomination:received",
+    "open-round", "amended-round",
+    "same-round", "reason", "silent-counterpart", "segment", "fase", "nomination", "nomination:received",
     "nomination:accepted", "nomination:rejected", "nomination:cancelled", "nomination:completed",
 ]  # fmt: skip
 
@@ -187,7 +189,7 @@ def judge(machine: Machine, before: Resource | None, after: Resource, *, secreta
     if before is None:
         return _started(machine, to, place, secretariat)
     stood = machine.state(before, canonical)
-    if stood in machine.locked:
+    if stood in machine.locked and not machine.found(stood, to):
         text = f"Låst / Locked: {stood}; nothing of it changes any more. A correction is a new, amended report."
         return Verdict(Issue("conflict", text, place))
     if stood == to:

@@ -4,7 +4,8 @@ Where R4 leaves a choice:
 token: a `code` has the system of the value set that binds it as required; a boolean has the system
 http://hl7.org/fhir/special-values; strings, ids, URIs and contact points have none.
 uri: a canonical with a version is also found without it.
-reference: a resource within a Bundle is a copy, and neither it nor what it points to is a link of the Bundle.
+reference: a resource within a Bundle is a copy, and neither it nor what it points to is a link of the Bundle; yet
+Bundle?composition= finds a document by its copy of the Composition.
 """
 
 from __future__ import annotations
@@ -176,6 +177,11 @@ class _Reader:
     def address(self, value: dict[str, Any], n: int, rows: _Rows) -> None:
         self._parts(value, ("text", "line", "city", "district", "state", "postalCode", "country"), n, rows)
 
+    def copy(self, value: dict[str, Any], n: int, rows: _Rows) -> None:
+        """A resource itself stands where others have a reference: the first of a document or message."""
+        if id := value.get("id"):
+            rows.reference.append((self.key, f"{value['resourceType']}/{id}", "", n))
+
     def _parts(self, value: dict[str, Any], names: tuple[str, ...], n: int, rows: _Rows) -> None:
         for name in names:
             part = value.get(name)
@@ -293,6 +299,8 @@ _Read = Callable[[_Reader, Any, int, _Rows], None]
 _TEXTS = ("string", "markdown", "code", "id", "uri", "url", "canonical", "oid", "uuid")
 _URIS = ("uri", "url", "oid", "uuid")
 
+_COPIED = ("Composition", "MessageHeader")
+
 READERS: dict[SearchType, dict[str, _Read]] = {
     "string": {
         **dict.fromkeys(_TEXTS, _Reader.string),
@@ -320,7 +328,11 @@ READERS: dict[SearchType, dict[str, _Read]] = {
         "Range": _Reader.range,
     },
     "uri": {**dict.fromkeys(_URIS, _Reader.uri), "canonical": _Reader.canonical_uri},
-    "reference": {"Reference": _Reader.reference, **dict.fromkeys((*_URIS, "canonical"), _Reader.canonical)},
+    "reference": {
+        "Reference": _Reader.reference,
+        **dict.fromkeys((*_URIS, "canonical"), _Reader.canonical),
+        **dict.fromkeys(_COPIED, _Reader.copy),
+    },
 }
 
 _Run = Callable[[Scope, Node, _Rows], None]

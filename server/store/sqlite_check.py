@@ -13,7 +13,7 @@ from server.search.query import Kind
 from server.store.chain import Link
 from server.store.sqlite_build import finished
 from server.store.sqlite_chain import breaks
-from server.store.sqlite_schema import COLUMNS, IS_RECORD, KINDS, NO_RECORD, PREFIX
+from server.store.sqlite_schema import COLUMNS, IS_RECORD, KINDS, LINKS, PREFIX
 from server.store.store import Indexed
 
 Index = Callable[[dict[str, Any]], Indexed]
@@ -65,7 +65,7 @@ _RULES = {
 }
 _UNRESOLVED = f"""SELECT DISTINCT s.ref, t.ref FROM reference r JOIN resource t ON t.rid = r.target
                   JOIN version v ON v.vid = r.vid JOIN resource s ON s.rid = v.rid
-                  WHERE r.key > 0 AND (t.vid IS NULL OR t.deleted) AND {NO_RECORD}"""
+                  WHERE r.key > 0 AND (t.vid IS NULL OR t.deleted) AND {LINKS}"""
 _LOST_TARGET = """SELECT r.vid, r.target FROM reference r
                   WHERE NOT EXISTS (SELECT 1 FROM resource t WHERE t.rid = r.target)"""
 

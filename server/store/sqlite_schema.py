@@ -32,7 +32,8 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 _RECORDS = ", ".join(f"'{name}'" for name in sorted(RECORDS))
 IS_RECORD = f"v.type IN (SELECT id FROM name WHERE text IN ({_RECORDS}))"
 NO_RECORD = f"v.type NOT IN (SELECT id FROM name WHERE text IN ({_RECORDS}))"
-"""What a statement that has `version v` says of the record's types."""
+LINKS = f"v.type NOT IN (SELECT id FROM name WHERE text IN ({_RECORDS}, 'Bundle'))"
+"""What a statement that has `version v` says of the record's types, and of those whose references are links."""
 
 # The columns of each index table, in the order of its clustering.
 COLUMNS: dict[Kind, tuple[str, ...]] = {

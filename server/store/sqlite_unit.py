@@ -21,7 +21,7 @@ from server.store import sqlite_build, sqlite_erase
 from server.store.chain import GENESIS, linked
 from server.store.sqlite_criteria import Criteria, marks
 from server.store.sqlite_read import KnownNames, found_ids, newest
-from server.store.sqlite_schema import COLUMNS, KINDS, NO_RECORD, PREFIX, instant_text, interrupted
+from server.store.sqlite_schema import COLUMNS, KINDS, LINKS, PREFIX, instant_text, interrupted
 from server.store.store import (
     RECORDS,
     Conflict,
@@ -509,7 +509,7 @@ class Working:
     def _unreferenced(self, unit: Unit) -> None:
         text = f"""SELECT DISTINCT q.ref FROM reference r CROSS JOIN version v CROSS JOIN resource q
                    WHERE r.target = (SELECT rid FROM resource WHERE ref = ?) AND r.key > 0
-                   AND v.vid = r.vid AND q.rid = v.rid AND {NO_RECORD} LIMIT ?"""
+                   AND v.vid = r.vid AND q.rid = v.rid AND {LINKS} LIMIT ?"""
         referrers: dict[Ref, None] = {}
         if unit.unreferenced:
             self._pending.flush()

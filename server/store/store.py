@@ -51,7 +51,8 @@ class Indexed:
     number (key, low, high, n) · quantity (key, low, high, code or "", system or "", unit or "", n) ·
     uri (key, value, n) · reference (key, target, version or "", n): target "Type/id" when local, else the
     absolute URL or canonical without its version.
-    The key "" in `reference` holds local references that no parameter covers: links, not searched.
+    The key "" in `reference` holds local references that no parameter covers: links, not searched. A Bundle's rows
+    are no links, for it holds copies: what they name need not exist, and may be deleted.
     """
 
     string: tuple[tuple[str, str, str, int], ...] = ()

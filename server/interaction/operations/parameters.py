@@ -62,6 +62,17 @@ class Asked:
             return value
         raise _wrong(name, "an object, in a Parameters that is posted")
 
+    def objects(self, name: str) -> list[Resource]:
+        """All values with elements, in their order; empty when none is given."""
+        values = self._values.get(name, [])
+        if all(isinstance(value, dict) for value in values):
+            return list(values)
+        raise _wrong(name, "objects, in a Parameters that is posted")
+
+    def given(self, name: str) -> bool:
+        """Whether there is a value at all."""
+        return self._first(name) is not None
+
     def _first(self, name: str) -> Any:
         return next(iter(self._values.get(name, ())), None)
 
