@@ -1,7 +1,8 @@
 """Which label a resource gets: U for all, R for its parties and the secretariat. Domain model 0, decisions 5 and 10.
 
 By state: an initiative is open while and after it is in the portfolio; deliveries, dependencies and prerequisites go
-with their initiative; a status report opens when its round is published (last); a round once it is no draft; a report
+with their initiative; a status report opens when its round is closed (last, or not
+reported); a round once it is no draft; a report
 document when it is final. By kind: nominations, form answers, contact persons and the record stay with the parties.
 Published by the secretariat: assessments and council cases, R until it sends the label U. Everything else is U,
 unless the secretariat sends R.
@@ -61,8 +62,9 @@ class Labels:
             case _ if kind in FOLLOWING:
                 return await self._of_initiative(resource, look)
             case "statusrapport":
-                codings = resource.get("businessStatus", {}).get("coding", [])
-                return "U" if any(coding.get("code") == "last" for coding in codings) else "R"
+                told = _codes(resource, "businessStatus") + _codes(resource, "statusReason")
+                # That nothing was reported is published too; what a draft said is taken out when the round is closed.
+                return "U" if "last" in told or "ikke-rapportert" in told else "R"
             case "rapporteringsrunde":
                 return "R" if resource.get("status") == "draft" else "U"
             case "Composition":
@@ -85,6 +87,10 @@ class Labels:
     async def _plan(self, plan: Resource, look: Look) -> str:
         kind = kind_of(plan, self.canonical)
         return await self._code(kind, plan, "", look) if kind else label_of(plan)
+
+
+def _codes(resource: Resource, element: str) -> list[str]:
+    return [str(coding.get("code", "")) for coding in resource.get(element, {}).get("coding", [])]
 
 
 def _replaced(resource: Resource, label: str) -> Resource:
