@@ -27,6 +27,7 @@ from server.definitions.registry import Registry
 from server.definitions.terminology import Terminology
 from server.interaction import validate
 from server.interaction.engine import Engine
+from server.interaction.operations.analyses import ANALYSES
 from server.interaction.operations.check import check
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
 from server.interaction.searchable import build_forever
@@ -60,6 +61,7 @@ RESOURCE_TYPES = frozenset(
 OPERATIONS: Operations = {
     ("system", "$check"): Operation(check, affects_state=True),
     **TERMINOLOGY_OPERATIONS,
+    **ANALYSES,
     **validate.OPERATIONS,
 }
 

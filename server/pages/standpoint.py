@@ -10,10 +10,10 @@ from typing import Any
 from server.access import Caller
 from server.interaction.search import Found, search
 from server.outcome import FhirError
-from server.pages import elements
 from server.pages.asked import Asked
 from server.pages.contexts import Progress, Round, Standpoint
 from server.pages.house import House, Reader
+from server.portfolio import elements
 
 NO_ROUND = "none"
 _OPEN = frozenset({"ready", "in-progress", "on-hold"})

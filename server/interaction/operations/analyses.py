@@ -1,0 +1,15 @@
+"""The table of the analyses: what is computed of the portfolio and changes nothing."""
+
+from __future__ import annotations
+
+from server.interaction.operations.measures import evaluate_measure
+from server.interaction.operations.portfolio import portfolio
+from server.operations import Operation, Operations
+
+_PLANS = frozenset({"PlanDefinition"})
+
+ANALYSES: Operations = {
+    ("type", "$evaluate-measure"): Operation(evaluate_measure, frozenset({"Measure"})),
+    ("instance", "$evaluate-measure"): Operation(evaluate_measure, frozenset({"Measure"})),
+    ("type", "$portfolio"): Operation(portfolio, _PLANS),
+}
