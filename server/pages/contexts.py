@@ -11,7 +11,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from server.pages.codes import Coded, Lang
+from server.portfolio.codes import Coded, Lang
 
 
 @dataclass(frozen=True, slots=True)

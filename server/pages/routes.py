@@ -21,13 +21,13 @@ from server.interaction.search import unavailable
 from server.outcome import FhirError
 from server.pages import asked as asking
 from server.pages.asked import Asked
-from server.pages.codes import Codes
 from server.pages.contexts import RefusalPage
 from server.pages.house import House
 from server.pages.initiative import initiative
 from server.pages.portfolio import portfolio
 from server.pages.render import FOLDER, Renderer
 from server.pages.standpoint import Place, first_search, place
+from server.portfolio.codes import Codes
 from server.store.store import Unavailable
 
 _POLICY = (

@@ -12,6 +12,7 @@ from typing import Any
 
 from server.access import Caller
 from server.interaction.engine import Engine, moment_of
+from server.interaction.history import history
 from server.interaction.search import Found, search
 from server.outcome import FhirError
 from server.portfolio import elements
@@ -24,6 +25,8 @@ Pair = tuple[str, str]
 
 ACTIVE: tuple[Pair, ...] = (("status", "active"),)
 """The population of the whole portfolio."""
+
+_ONE_BY_ONE = 50
 
 _NOT_NARROWING = frozenset({"_count", "_sort", "_include", "_revinclude", "_total", "_summary", "_elements", "_page",
                             "_asOf", "_format", "_pretty", "_contained", "__explain"})  # fmt: skip
@@ -105,3 +108,27 @@ def on(population: Iterable[Pair]) -> list[Pair]:
 def by_reference(resources: Iterable[Resource], resource_type: str) -> dict[str, Resource]:
     """Those of a type, by "Type/id"."""
     return {elements.reference_of(one): one for one in resources if one["resourceType"] == resource_type}
+
+
+async def histories(seen: View, tasks: Iterable[Resource]) -> dict[str, list[Resource]]:
+    """The versions of these Tasks up to the moment, oldest first, by reference. Those of a few are asked for one by
+    one; for many the history of all Tasks is gone through once, so that the cost grows with what was written."""
+    wanted = list(tasks)
+    found = {elements.reference_of(task): [task] for task in wanted if task["meta"]["versionId"] == "1"}
+    changed = {task["id"]: None for task in wanted if task["meta"]["versionId"] != "1"}
+    for id in changed if len(changed) <= _ONE_BY_ONE else (None,):
+        for version in await _versions(seen, id):
+            if version.body is not None and (id or version.id in changed):
+                found.setdefault(f"Task/{version.id}", []).insert(0, elements.resource_of(version))
+    return found
+
+
+async def _versions(seen: View, id: str | None) -> list[Version]:
+    pairs = [("_count", str(MAX_COUNT)), ("_asOf", seen.instant)]
+    story = await history(seen.engine, seen.caller, "Task", id, pairs)
+    versions = list(story.page.versions)
+    while story.page.next is not None:
+        page = [*pairs, ("_page", cursor_text(story.page.next))]
+        story = await history(seen.engine, seen.caller, "Task", id, page)
+        versions += story.page.versions
+    return versions

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from server.pages import asked, render
-from server.pages.codes import Codes
 from server.pages.render import Words
+from server.portfolio.codes import Codes
 from server.portfolio.elements import last_day
 from tests.pages.conftest import Reader, Site, fill
 

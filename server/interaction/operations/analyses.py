@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from server.interaction.operations.difference import portfolio_diff
 from server.interaction.operations.measures import evaluate_measure
 from server.interaction.operations.portfolio import portfolio
 from server.operations import Operation, Operations
@@ -12,4 +13,6 @@ ANALYSES: Operations = {
     ("type", "$evaluate-measure"): Operation(evaluate_measure, frozenset({"Measure"})),
     ("instance", "$evaluate-measure"): Operation(evaluate_measure, frozenset({"Measure"})),
     ("type", "$portfolio"): Operation(portfolio, _PLANS),
+    ("type", "$portfolio-diff"): Operation(portfolio_diff, _PLANS),
+    ("instance", "$portfolio-diff"): Operation(portfolio_diff, _PLANS),
 }

@@ -15,6 +15,7 @@ from server.interaction.read import read
 from server.operations import Answer, Call
 from server.outcome import FhirError
 from server.portfolio import elements, measures
+from server.portfolio.codes import Codes
 from server.portfolio.gather import Pair, View, by_reference, population_of
 from server.portfolio.measures import Evaluation, Found, Rule
 from server.portfolio.rounds import DAYS, Viewpoint, rounds, viewpoint
@@ -123,7 +124,7 @@ class _Names:
     """A stratum's value as a concept: a code with its display, an organisation by its name, else the text."""
 
     def __init__(self, engine: Engine, found: Mapping[measures.Asked, Found]) -> None:
-        self._engine = engine
+        self._codes = Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem"))
         self._organizations: dict[str, Any] = {}
         for one in found.values():
             self._organizations |= by_reference(map(dict, one.known.values()), "Organization")
@@ -136,16 +137,9 @@ class _Names:
         return {"text": name or value}
 
     def _coded(self, system: str, code: str) -> Resource:
-        concepts = (self._engine.registry.get(system) or {}).get("concept", ())
-        display = next((one.get("display") for one in _flat(concepts) if one["code"] == code), None)
-        coding = {"system": system, "code": code, "display": display}
-        return {"coding": [{name: text for name, text in coding.items() if text}], "text": display or code}
-
-
-def _flat(concepts: Any) -> Any:
-    for one in concepts:
-        yield one
-        yield from _flat(one.get("concept", ()))
+        found = self._codes.coded({"coding": [{"system": system, "code": code}]}, "nb")
+        display = found.display if found else code
+        return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
 
 
 def _report(

@@ -1,0 +1,162 @@
+"""PlanDefinition/$portfolio-diff: what changed between two instants or rounds, of all initiatives or of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from server.interaction.engine import Engine
+from server.interaction.operations.parameters import asked_of, parameters, row
+from server.operations import Answer, Call
+from server.outcome import FhirError
+from server.portfolio import elements
+from server.portfolio.codes import Codes
+from server.portfolio.difference import KINDS, Change, Standing, Words, changes, planned, told
+from server.portfolio.gather import ACTIVE, Pair, View, histories, population_of
+from server.portfolio.rounds import viewpoint
+from server.resource import Resource
+
+_AT_ONCE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One initiative that came (`change` added), left or changed, with all its deliveries and their versions."""
+
+    plan: Resource
+    change: str
+    changes: tuple[Change, ...]
+    deliveries: tuple[tuple[Resource, ...], ...]
+
+
+async def portfolio_diff(engine: Engine, call: Call) -> Answer:
+    """FhirError value (400) for a moment that is none, or two in the wrong order; not-found for an initiative that
+    stands at neither."""
+    asked = asked_of(engine, call, "nep-portfolio-diff")
+    before = await _at(engine, call, asked.needed("from"), "from")
+    after = await _at(engine, call, asked.text("to"), "to")
+    if before.instant > after.instant:
+        text = f"from ({before.instant}) er etter / is after to ({after.instant})."
+        raise FhirError("value", text, expression="from")
+    population = population_of(asked.text("population")) or ACTIVE
+    found = await differences(before, after, (("_id", call.id),) if call.id else population)
+    if call.id and not found:
+        raise FhirError("not-found", f"Finnes ikke / PlanDefinition/{call.id} is not known at either moment.")
+    return Answer(_answer(before, after, found, every=bool(call.id)))
+
+
+async def differences(before: View, after: View, population: Sequence[Pair]) -> list[Difference]:
+    """The initiatives that the population finds at either moment, in the order of their numbers."""
+    engine = after.engine
+    words = Words(Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem")))
+    then, now = await _standings(before, population), await _standings(after, population)
+    left = await _left(after, [reference for reference in then if reference not in now])
+    deliveries = [task for one in now.values() for task in one.tasks if elements.kind(task) == "leveranse"]
+    versions = await histories(after, map(dict, deliveries))
+    found = []
+    for reference in {**then, **now}:
+        one, other = then.get(reference), now.get(reference)
+        standing = other or one
+        assert standing is not None
+        made = changes(one, other, left.get(reference), words)
+        own = [task for task in standing.tasks if elements.kind(task) == "leveranse"]
+        stories = [tuple(versions.get(elements.reference_of(task), [dict(task)])) for task in own]
+        kind = "added" if one is None else "left" if other is None else "changed"
+        found.append(Difference(dict(standing.plan), kind, tuple(made), tuple(stories)))
+    return sorted(found, key=lambda one: _name(engine, one.plan))
+
+
+async def _at(engine: Engine, call: Call, text: str | None, name: str) -> View:
+    """An instant when it has a time of day, else a round."""
+    if text is None:
+        return (await viewpoint(engine, call.caller)).view
+    if "T" not in text:
+        return (await viewpoint(engine, call.caller, round=text, name=name)).view
+    try:
+        return (await viewpoint(engine, call.caller, as_of=text)).view
+    except FhirError as error:
+        raise FhirError("value", error.issues[0].text.replace("_asOf", name), expression=name) from None
+
+
+async def _standings(seen: View, population: Sequence[Pair]) -> dict[str, Standing]:
+    plans = {elements.reference_of(one): one for one in await seen.all("PlanDefinition", population)}
+    tasks: dict[str, list[Resource]] = {}
+    for task in await seen.tasks(KINDS, population):
+        tasks.setdefault(elements.based_on(task), []).append(task)
+    return {reference: Standing(plan, tuple(tasks.get(reference, ()))) for reference, plan in plans.items()}
+
+
+async def _left(seen: View, references: Sequence[str]) -> Mapping[str, Resource]:
+    """What became of initiatives that the population finds no longer."""
+    found: dict[str, Resource] = {}
+    for start in range(0, len(references), _AT_ONCE):
+        ids = ",".join(reference.partition("/")[2] for reference in references[start : start + _AT_ONCE])
+        found |= {elements.reference_of(one): one for one in await seen.all("PlanDefinition", [("_id", ids)])}
+    return found
+
+
+def _answer(before: View, after: View, found: Iterable[Difference], *, every: bool) -> Resource:
+    shown = [one for one in found if every or one.changes or any(planned(each).moves for each in one.deliveries)]
+    named = [(_name(after.engine, one.plan), one.changes) for one in shown if one.changes]
+    return parameters(
+        row("from", valueInstant=before.instant),
+        row("to", valueInstant=after.instant),
+        row("nb", valueString=told(named, "nb")),
+        row("en", valueString=told(named, "en")),
+        *(_initiative(one, every=every) for one in shown),
+    )
+
+
+def _initiative(one: Difference, *, every: bool) -> Resource | None:
+    deliveries = [(each[-1], planned(each)) for each in one.deliveries]
+    return row(
+        "initiative",
+        parts=[
+            row("resource", valueReference=pointer(one.plan)),
+            row("change", valueCode=one.change),
+            *(_change(change) for change in one.changes),
+            *(
+                row(
+                    "delivery",
+                    parts=[
+                        row("resource", valueReference=pointer(task)),
+                        row("name", valueString=task.get("code", {}).get("text", "")),
+                        row("first", valueDate=dates.first),
+                        row("present", valueDate=dates.present),
+                        row("moves", valueInteger=dates.moves),
+                        row("days", valueInteger=dates.days),
+                    ],
+                )
+                for task, dates in deliveries
+                if every or dates.moves
+            ),
+        ],
+    )
+
+
+def _change(change: Change) -> Resource | None:
+    return row(
+        "difference",
+        parts=[
+            row("kind", valueCode=change.kind),
+            row("element", valueString=change.element),
+            row("resource", valueReference=pointer(dict(change.resource))),
+            row("before", valueString=change.before),
+            row("after", valueString=change.after),
+            row("days", valueInteger=change.days),
+            row("nb", valueString=change.said["nb"]),
+            row("en", valueString=change.said["en"]),
+        ],
+    )
+
+
+def pointer(resource: Resource) -> Resource:
+    """A Reference to it, with the name that people know it by."""
+    name = resource.get("title") or resource.get("name") or resource.get("code", {}).get("text")
+    reference = {"reference": elements.reference_of(resource)}
+    return {**reference, "display": name} if name else reference
+
+
+def _name(engine: Engine, plan: Resource) -> str:
+    number = elements.number(plan, f"{engine.access.canonical}/sid/tiltaksnummer")
+    return f"{number} {plan.get('title', '')}".strip()
