@@ -198,7 +198,7 @@ class _Changes:
         )
 
     def _report(self) -> Iterator[Change]:
-        before, after = _newest(self.before.tasks), _newest(self.after.tasks)
+        before, after = newest_report(self.before.tasks), newest_report(self.after.tasks)
         if after is None:
             return
         for code in ("status", "risiko"):
@@ -342,7 +342,8 @@ class _Changes:
                 yield self._plain("text", element, after, *values, template=template)
 
 
-def _newest(tasks: Iterable[Resource]) -> Resource | None:
+def newest_report(tasks: Iterable[Resource]) -> Resource | None:
+    """The newest status report that states a colour."""
     reports = [
         task
         for task in tasks

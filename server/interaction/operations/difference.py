@@ -49,7 +49,7 @@ async def differences(before: View, after: View, population: Sequence[Pair]) -> 
     """The initiatives that the population finds at either moment, in the order of their numbers."""
     engine = after.engine
     words = Words(Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem")))
-    then, now = await _standings(before, population), await _standings(after, population)
+    then, now = await standings(before, population), await standings(after, population)
     left = await _left(after, [reference for reference in then if reference not in now])
     deliveries = [task for one in now.values() for task in one.tasks if elements.kind(task) == "leveranse"]
     versions = await histories(after, map(dict, deliveries))
@@ -63,7 +63,7 @@ async def differences(before: View, after: View, population: Sequence[Pair]) -> 
         stories = [tuple(versions.get(elements.reference_of(task), [dict(task)])) for task in own]
         kind = "added" if one is None else "left" if other is None else "changed"
         found.append(Difference(dict(standing.plan), kind, tuple(made), tuple(stories)))
-    return sorted(found, key=lambda one: _name(engine, one.plan))
+    return sorted(found, key=lambda one: initiative_name(engine, one.plan))
 
 
 async def _at(engine: Engine, call: Call, text: str | None, name: str) -> View:
@@ -78,7 +78,8 @@ async def _at(engine: Engine, call: Call, text: str | None, name: str) -> View:
         raise FhirError("value", error.issues[0].text.replace("_asOf", name), expression=name) from None
 
 
-async def _standings(seen: View, population: Sequence[Pair]) -> dict[str, Standing]:
+async def standings(seen: View, population: Sequence[Pair]) -> dict[str, Standing]:
+    """The initiatives of a population by reference, each with its Tasks."""
     plans = {elements.reference_of(one): one for one in await seen.all("PlanDefinition", population)}
     tasks: dict[str, list[Resource]] = {}
     for task in await seen.tasks(KINDS, population):
@@ -97,7 +98,7 @@ async def _left(seen: View, references: Sequence[str]) -> Mapping[str, Resource]
 
 def _answer(before: View, after: View, found: Iterable[Difference], *, every: bool) -> Resource:
     shown = [one for one in found if every or one.changes or any(planned(each).moves for each in one.deliveries)]
-    named = [(_name(after.engine, one.plan), one.changes) for one in shown if one.changes]
+    named = [(initiative_name(after.engine, one.plan), one.changes) for one in shown if one.changes]
     return parameters(
         row("from", valueInstant=before.instant),
         row("to", valueInstant=after.instant),
@@ -157,6 +158,7 @@ def pointer(resource: Resource) -> Resource:
     return {**reference, "display": name} if name else reference
 
 
-def _name(engine: Engine, plan: Resource) -> str:
+def initiative_name(engine: Engine, plan: Resource) -> str:
+    """ "NEP-0012 EPJ-løftet"."""
     number = elements.number(plan, f"{engine.access.canonical}/sid/tiltaksnummer")
     return f"{number} {plan.get('title', '')}".strip()
