@@ -7,7 +7,7 @@ counted here and what a client finds with the same URL are the same.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from server.access import Caller
@@ -39,6 +39,7 @@ class View:
     engine: Engine
     caller: Caller
     instant: str
+    _read: dict[tuple[str, str], Resource] = field(default_factory=dict, repr=False, compare=False)
 
     async def found(self, resource_type: str, pairs: Iterable[Pair]) -> list[Found]:
         """Every page of a search. FhirError for what is not understood."""
@@ -58,8 +59,15 @@ class View:
         return list(seen.values())
 
     async def all(self, resource_type: str, pairs: Iterable[Pair] = ()) -> list[Resource]:
-        """The matches of a search, and what they include, by the bytes that are stored."""
-        return [elements.resource_of(version) for version in await self.versions(resource_type, pairs)]
+        """The matches of a search, and what they include. What several searches find is read once, and is the same
+        object for all of them: nobody changes it."""
+        return [self._resource(version) for version in await self.versions(resource_type, pairs)]
+
+    def _resource(self, version: Version) -> Resource:
+        name = (version.resource_type, version.id)
+        if name not in self._read:
+            self._read[name] = elements.resource_of(version)
+        return self._read[name]
 
     async def tasks(self, kinds: Iterable[str], population: Iterable[Pair]) -> list[Resource]:
         """The Tasks of these kinds (nep-task-type) on the initiatives of the population."""

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import cached_property, reduce
 from itertools import product
@@ -74,14 +74,6 @@ class Unit:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What a search found: `matches` and, by reference, all that came with them."""
-
-    matches: Sequence[Resource]
-    known: Mapping[str, Resource]
-
-
-@dataclass(frozen=True)
 class Rule:
     """One stratifier, or one component of it: a condition with holes."""
 
@@ -108,7 +100,7 @@ class Rule:
         """Whether it parts finance lines."""
         return self.name == _FINANCE
 
-    @property
+    @cached_property
     def _hole(self) -> str:
         return str(_HOLE.findall(self.template)[0]).strip()
 
@@ -126,12 +118,17 @@ class Rule:
         """Whether it asks the initiative and not what is counted."""
         return self._hole.startswith(_INITIATIVE)
 
-    def values(self, unit: Unit) -> tuple[str, ...]:
-        """The strata that a unit is in: one, none, or of a repeating element several."""
+    def values(self, unit: Unit, known: dict[tuple[str, int], tuple[str, ...]]) -> tuple[str, ...]:
+        """The strata that a unit is in: one, none, or of a repeating element several. `known` keeps what was found, by
+        the resource's own identity: populations of one group, and groups of one measure, share most of theirs."""
         subject = unit.initiative if self.of_initiative else unit.focus
         if subject is None:
             return ()
-        return tuple(dict.fromkeys(_text(value) for _, value, _ in self._run(dict(subject)) if value is not None))
+        key = (self.template, id(subject))
+        if key not in known:
+            found = (_text(value) for _, value, _ in self._run(dict(subject)) if value is not None)
+            known[key] = tuple(dict.fromkeys(found))
+        return known[key]
 
     def pair(self, value: str | None, values: Sequence[str]) -> Pair | None:
         """The condition of a stratum. That of the units without a value (None) is for a token what has none of
@@ -188,29 +185,28 @@ class Evaluation:
         for group in self.measure.get("group", ()):
             yield from group.get("population", ())
 
-    def rules(self) -> Iterator[Rule]:
-        """Every condition that parts what is counted."""
-        for group in self.measure.get("group", ()):
-            for stratifier in group.get("stratifier", ()):
-                yield from self.rules_of(stratifier)
-
     def rules_of(self, stratifier: Resource) -> tuple[Rule, ...]:
         """Those of one stratifier: one, or one for each of its components."""
         place = "Measure.group.stratifier"
         parts = stratifier.get("component") or [stratifier]
         return tuple(Rule.of(part, place, self.schema, self.type_of) for part in parts)
 
-    def groups(self, found: Mapping[Asked, Found], named: Callable[[str], Resource]) -> list[dict[str, Any]]:
-        """MeasureReport.group. `found` holds what each of `searches` found, `named` a stratum's value as a concept."""
-        counting = _Counting(self, found, named)
+    def groups(
+        self, found: Mapping[Asked, Sequence[Resource]], known: Mapping[str, Resource], named: Callable[[str], Resource]
+    ) -> list[dict[str, Any]]:
+        """MeasureReport.group. `found` holds what each of `searches` found, `known` the initiatives by reference;
+        `named` gives a stratum's value as a concept."""
+        counting = _Counting(self, found, known, named)
         return [counting.group(group) for group in self.measure.get("group", ())]
 
 
 @dataclass(frozen=True)
 class _Counting:
     evaluation: Evaluation
-    found: Mapping[Asked, Found]
+    found: Mapping[Asked, Sequence[Resource]]
+    known: Mapping[str, Resource]
     named: Callable[[str], Resource]
+    evaluated: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
 
     def group(self, group: Resource) -> dict[str, Any]:
         counted = [(one, asked := self.evaluation.asked(one), self._units(asked)) for one in group["population"]]
@@ -223,12 +219,11 @@ class _Counting:
         return made | ({"stratifier": strata} if strata else {})
 
     def _units(self, asked: Asked) -> list[Unit]:
-        found = self.found[asked]
         units = []
-        for match in found.matches:
+        for match in self.found[asked]:
             name = elements.reference_of(match)
             if match["resourceType"] == "Task":
-                units.append(Unit(name, match, found.known.get(elements.based_on(match))))
+                units.append(Unit(name, match, self.known.get(elements.based_on(match))))
             elif asked.finance is None:
                 units.append(Unit(name, match, match))
             else:
@@ -259,7 +254,7 @@ class _Counting:
     def _stratifier(self, stratifier: Resource, counted: Sequence[tuple[Resource, Asked, Sequence[Unit]]]) -> Any:
         rules = self.evaluation.rules_of(stratifier)
         apt = [one for one in counted if one[1].finance is not None or not any(rule.of_lines for rule in rules)]
-        parted = [_parted(rules, units) for _, _, units in apt]
+        parted = [self._parted(rules, units) for _, _, units in apt]
         keys = sorted({key for strata in parted for key in strata}, key=lambda key: [(v is None, v or "") for v in key])
         seen = [sorted({key[place] or "" for key in keys} - {""}) for place in range(len(rules))]
         strata = []
@@ -270,6 +265,13 @@ class _Counting:
         if not strata:
             return None
         return {"code": [rule.code for rule in rules], "stratum": strata}
+
+    def _parted(self, rules: Sequence[Rule], units: Iterable[Unit]) -> dict[tuple[str | None, ...], list[Unit]]:
+        strata: dict[tuple[str | None, ...], list[Unit]] = {}
+        for unit in units:
+            for key in product(*(rule.values(unit, self.evaluated) or (None,) for rule in rules)):
+                strata.setdefault(key, []).append(unit)
+        return strata
 
     def _stratum(
         self,
@@ -297,14 +299,6 @@ class _Counting:
     def _counted_by(self, asked: Asked) -> dict[str, str]:
         url = f"{self.evaluation.canonical}/StructureDefinition/nep-counted-by"
         return {"url": url, "valueUrl": self.evaluation.url(asked)}
-
-
-def _parted(rules: Sequence[Rule], units: Iterable[Unit]) -> dict[tuple[str | None, ...], list[Unit]]:
-    strata: dict[tuple[str | None, ...], list[Unit]] = {}
-    for unit in units:
-        for key in product(*(rule.values(unit) or (None,) for rule in rules)):
-            strata.setdefault(key, []).append(unit)
-    return strata
 
 
 def _chief(counted: Sequence[tuple[Resource, Asked, Sequence[Unit]]]) -> tuple[Resource, Asked, Sequence[Unit]]:

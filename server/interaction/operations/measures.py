@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, timedelta
 from html import escape
-from typing import Any
 
 from server.interaction.engine import Engine
 from server.interaction.operations.parameters import Asked, asked_of
@@ -16,8 +15,8 @@ from server.operations import Answer, Call
 from server.outcome import FhirError
 from server.portfolio import elements, measures
 from server.portfolio.codes import Codes
-from server.portfolio.gather import Pair, View, by_reference, population_of
-from server.portfolio.measures import Evaluation, Found, Rule
+from server.portfolio.gather import Pair, View, population_of
+from server.portfolio.measures import Evaluation
 from server.portfolio.rounds import DAYS, Viewpoint, rounds, viewpoint
 from server.resource import Resource
 
@@ -39,8 +38,9 @@ async def evaluate_measure(engine: Engine, call: Call) -> Answer:
     if evaluation.needs_round and at.round is None:
         at = await _of_period(engine, call, at, start, end)
         evaluation = _evaluation(engine, measure, at, evaluation.population)
-    found = {one: await _found(at.view, one, tuple(evaluation.rules())) for one in evaluation.searches()}
-    groups = evaluation.groups(found, _Names(engine, found))
+    known = await _known(at.view, evaluation)
+    found = {one: await at.view.all(one.resource_type, one.pairs) for one in evaluation.searches()}
+    groups = evaluation.groups(found, known, _Names(engine, known))
     return Answer(_report(engine, call, measure, at, (start, end), groups))
 
 
@@ -109,31 +109,25 @@ def _evaluation(engine: Engine, measure: Resource, at: Viewpoint, population: tu
     )
 
 
-async def _found(seen: View, asked: measures.Asked, rules: tuple[Rule, ...]) -> Found:
-    """A search with what its strata speak of: the initiatives of Tasks, and the organisations that they name."""
-    kind = asked.resource_type
-    names = {"based-on"} if kind == "Task" else {"owner"}
-    names |= {rule.name for rule in rules if rule.resource_type == kind and not rule.token and "." not in rule.name}
-    names = {"funder" if name == "finance" else name for name in names}
-    resources = await seen.all(kind, [*asked.pairs, *(("_include", f"{kind}:{name}") for name in sorted(names))])
-    known = {elements.reference_of(one): one for one in resources}
-    return Found([one for one in resources if one["resourceType"] == kind], known)
+async def _known(seen: View, evaluation: Evaluation) -> dict[str, Resource]:
+    """What strata speak of: the initiatives of the population, and the organisations. Asked for by themselves, for as
+    includes they would come again with every page of Tasks."""
+    known = await seen.all("PlanDefinition", evaluation.population)
+    return {elements.reference_of(one): one for one in (*known, *await seen.all("Organization"))}
 
 
 class _Names:
     """A stratum's value as a concept: a code with its display, an organisation by its name, else the text."""
 
-    def __init__(self, engine: Engine, found: Mapping[measures.Asked, Found]) -> None:
+    def __init__(self, engine: Engine, known: Mapping[str, Resource]) -> None:
         self._codes = Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem"))
-        self._organizations: dict[str, Any] = {}
-        for one in found.values():
-            self._organizations |= by_reference(map(dict, one.known.values()), "Organization")
+        self._known = known
 
     def __call__(self, value: str) -> Resource:
         system, bar, code = value.partition("|")
         if bar:
             return self._coded(system, code)
-        name = self._organizations.get(value, {}).get("name")
+        name = self._known.get(value, {}).get("name")
         return {"text": name or value}
 
     def _coded(self, system: str, code: str) -> Resource:
