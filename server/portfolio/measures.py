@@ -19,6 +19,7 @@ from decimal import Decimal
 from functools import cached_property, reduce
 from itertools import product
 from typing import Any
+from urllib.parse import quote
 
 from server.definitions.fhirpath import Expression, compile
 from server.definitions.fhirpath_parser import FhirPathError
@@ -33,6 +34,7 @@ TypeOf = Callable[[str, str], str]
 """(resource type, parameter with its chain) -> "token", "reference" …, "" for one that is not known"""
 
 LANGUAGE = "application/x-fhir-query"
+_ESCAPED = re.compile(r"[\\,|$]")
 _HOLE = re.compile(r"\{\{(.*?)\}\}")
 _FINANCE = "finance"
 _STATED = 5
@@ -126,8 +128,11 @@ class Rule:
             return ()
         key = (self.template, id(subject))
         if key not in known:
-            found = (_text(value) for _, value, _ in self._run(dict(subject)) if value is not None)
-            known[key] = tuple(dict.fromkeys(found))
+            try:
+                found = self._run(dict(subject))
+            except FhirPathError as error:
+                raise FhirError("processing", f"Measure: {error}", expression="Measure.group.stratifier") from None
+            known[key] = tuple(dict.fromkeys(_text(value) for _, value, _ in found if value is not None))
         return known[key]
 
     def pair(self, value: str | None, values: Sequence[str]) -> Pair | None:
@@ -170,7 +175,7 @@ class Evaluation:
         name = hole[1].strip().removeprefix("%")
         if name not in self.variables:
             raise FhirError("processing", f"Measure: ukjent variabel / unknown variable %{name}.")
-        return self.variables[name]
+        return quote(_ESCAPED.sub(r"\\\g<0>", self.variables[name]), safe="")
 
     @property
     def needs_round(self) -> bool:

@@ -199,6 +199,7 @@ def test_what_comes_leaves_moves_and_changes(changed: Registry) -> None:
         ("PlanDefinition/$portfolio?asOf=2021", 400, "_asOf"),
         ("PlanDefinition/$portfolio?asOf=2021-01-01T00:00:00Z&_asOf=2022-01-01T00:00:00Z", 400, "asOf"),
         ("PlanDefinition/$portfolio?populasjon=x", 400, "populasjon"),
+        ("PlanDefinition/$portfolio-diff?from=2021-11&_asOf=2021-01-01T00:00:00Z", 400, "_asOf"),
     ],
 )
 def test_what_is_not_understood_is_refused(portfolio: Registry, url: str, status: int, place: str | None) -> None:

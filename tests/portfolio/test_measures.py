@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import date
@@ -15,7 +16,7 @@ import pytest
 from server.definitions.conformance import Conformance
 from tests.http.build import FHIR
 from tests.portfolio.registry import Registry
-from tests.portfolio.sheets import COSTS, DELIVERIES, DEPENDENCIES, INITIATIVES, OPERATIONS, OWNER, C, S
+from tests.portfolio.sheets import COSTS, DELIVERIES, DEPENDENCIES, INITIATIVES, OPERATIONS, OWNER, PROJECT, C, S
 
 Resource = dict[str, Any]
 NAMES = ("status", "reporting", "deliveries", "dependencies", "finance")
@@ -103,7 +104,15 @@ def test_every_number_has_the_search_that_lists_exactly_what_it_counted(portfoli
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("search", ["status=active&context=samstyre", "owner.name=Helse Vest", "title=finnes ikke"])
+@pytest.mark.parametrize(
+    "search",
+    [
+        "status=active&context=samstyre",
+        "owner.name=Helse Vest",
+        "_has:Task:based-on:status-color=rod",
+        "title=finnes ikke",
+    ],
+)
 def test_the_links_hold_for_any_population(portfolio: Registry, name: str, search: str) -> None:
     report = evaluated(portfolio, name, f"&population={quote(search, safe='')}")
     for part in [*report["group"], *(stratum for _, stratum in list(parts(report))[1:2])]:
@@ -277,3 +286,36 @@ def test_anonymous_figures_are_of_what_anyone_may_see(changed: Registry) -> None
     assert [counts(group)["initial-population"] for group in answer.json()["group"]] == [19, 20, 0, 0]
     assert "only what you may see" in answer.json()["text"]["div"]
     assert [counts(group)["initial-population"] for group in changed.get(url)["group"]] == [19, 20, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (("population", "language", "text/cql"), "x-fhir-query"),
+        (("population", "expression", "Patient?active=true"), "Task?"),
+        (("population", "expression", "Task?code={{%nothing}}"), "%nothing"),
+        (("population", "expression", "Task?nothing=1"), "nothing"),
+        (("stratifier", "language", "text/fhirpath"), "x-fhir-query"),
+        (("stratifier", "expression", "Task?owner=all"), "FHIRPath"),
+        (("stratifier", "expression", "Task?owner={{nothing.at.all}}"), "nothing"),
+        (("stratifier", "expression", "Task?owner={{status.single() + 1}}"), "Measure"),
+    ],
+)
+def test_a_stored_measure_that_cannot_be_computed_is_told_so(
+    changed: Registry, spoil: tuple[str, str, str], said: str
+) -> None:
+    element, part, text = spoil
+    measure = json.loads((PROJECT / "profiles" / "Measure-nep-m-deliveries.json").read_text("utf-8"))
+    measure["group"][0][element][0]["criteria"][part] = text
+    changed.send("PUT", "Measure/nep-m-deliveries", measure)
+    answer = changed.answer("GET", "Measure/nep-m-deliveries/$evaluate-measure")
+    assert answer.status_code in (400, 422), answer.text
+    assert said in answer.json()["issue"][0]["diagnostics"]
+
+
+def test_a_stored_measure_is_the_rule(changed: Registry) -> None:
+    measure = json.loads((PROJECT / "profiles" / "Measure-nep-m-deliveries.json").read_text("utf-8"))
+    measure["group"] = measure["group"][2:]
+    changed.send("PUT", "Measure/nep-m-deliveries", measure)
+    (redefined,) = changed.get("Measure/nep-m-deliveries/$evaluate-measure")["group"]
+    assert counts(redefined)["numerator"] == 6

@@ -92,8 +92,8 @@ class Asked:
         return next(iter(self._values.get(name, ())), None)
 
 
-# Of the answer's form, or said of every read.
-_ALWAYS = frozenset({"_asOf", "_format", "_pretty"})
+# Of the answer's form.
+_ALWAYS = ("_format", "_pretty")
 
 
 def asked_of(engine: Engine, call: Call, definition: str) -> Asked:
@@ -104,9 +104,10 @@ def asked_of(engine: Engine, call: Call, definition: str) -> Asked:
     asked = Asked(call)
     operation = engine.registry.get(f"{engine.access.canonical}/OperationDefinition/{definition}") or {}
     known = [str(one["name"]) for one in operation.get("parameter", ()) if one["use"] == "in"]
+    known += ["_asOf"] if "asOf" in known else []
     for name in asked.names:
         if name not in known and name not in _ALWAYS:
-            text = f"Ukjent parameter / unknown parameter «{name}»; kjente / known: {', '.join(known)}, _asOf."
+            text = f"Ukjent parameter / unknown parameter «{name}»; kjente / known: {', '.join(known)}."
             raise FhirError("not-supported", text, expression=name)
     return asked
 
