@@ -269,7 +269,8 @@ class _Counting:
                 strata.append(self._stratum(rules, key, [pair for pair in pairs if pair], apt, parted))
         if not strata:
             return None
-        return {"code": [rule.code for rule in rules], "stratum": strata}
+        # One by components has no code in the Measure (R4 mea-1), and so none here: its strata name their components.
+        return {**({"code": [stratifier["code"]]} if "code" in stratifier else {}), "stratum": strata}
 
     def _parted(self, rules: Sequence[Rule], units: Iterable[Unit]) -> dict[tuple[str | None, ...], list[Unit]]:
         strata: dict[tuple[str | None, ...], list[Unit]] = {}

@@ -53,12 +53,16 @@ def strata(report: Resource, group: int, code: str) -> dict[str, Resource]:
     (found,) = (
         one
         for one in report["group"][group]["stratifier"]
-        if [said["text"].partition(" / ")[0] for said in one["code"]] == words
+        if [said["text"].partition(" / ")[0] for said in _codes(one)] == words
     )
     return {
         " ".join(one["value"]["text"] for one in stratum.get("component", [stratum])): stratum
         for stratum in found["stratum"]
     }
+
+
+def _codes(stratifier: Resource) -> list[Resource]:
+    return stratifier.get("code") or [one["code"] for one in stratifier["stratum"][0]["component"]]
 
 
 def lines(portfolio: Registry, url: str) -> list[Decimal]:
