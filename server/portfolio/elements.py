@@ -104,7 +104,7 @@ def based_on(task: Element) -> str:
 
 
 def reference_of(resource: Element) -> str:
-    """ "Task/7" of a resource."""
+    """How others point to a resource: Task/7."""
     return f"{resource['resourceType']}/{resource['id']}"
 
 

@@ -12,9 +12,8 @@ from server.interaction.operations.portfolio import viewpoint_of
 from server.operations import Answer, Call
 from server.outcome import FhirError
 from server.portfolio import elements
-from server.portfolio.codes import Codes
-from server.portfolio.dependencies import ASKED, KINDS, TASKS, UNMET, Cell, Conflict, Effect, Need, Web, table
-from server.portfolio.difference import Words
+from server.portfolio.analyses import web_of
+from server.portfolio.dependencies import ASKED, KINDS, UNMET, Cell, Conflict, Effect, Need, Web, table
 from server.portfolio.evidence import CRITICAL
 from server.portfolio.gather import ACTIVE, Pair, View, by_reference, on, population_of
 from server.resource import Resource
@@ -80,13 +79,6 @@ async def impact(engine: Engine, call: Call) -> Answer:
             *(_effect(web, one) for one in effects),
         )
     )
-
-
-async def web_of(seen: View) -> Web:
-    """All initiatives and what they need of each other, as the caller sees them: a circle leads anywhere."""
-    words = Words(Codes.of(seen.engine.access.canonical, seen.engine.registry.of_type("CodeSystem")))
-    plans = by_reference(await seen.all("PlanDefinition"), "PlanDefinition")
-    return Web(plans, by_reference(await seen.all("Task", [seen.kinds(TASKS)]), "Task"), words)
 
 
 def _days(asked: Asked) -> int:

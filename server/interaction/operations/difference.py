@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 from server.interaction.engine import Engine
 from server.interaction.operations.parameters import asked_of, parameters, row
 from server.operations import Answer, Call
 from server.outcome import FhirError
 from server.portfolio import elements
-from server.portfolio.codes import Codes
-from server.portfolio.difference import KINDS, Change, Standing, Words, changes, planned, told
-from server.portfolio.gather import ACTIVE, Pair, View, histories, population_of
+from server.portfolio.analyses import Difference, differences, initiative_name
+from server.portfolio.difference import Change, planned, told
+from server.portfolio.gather import ACTIVE, View, population_of
 from server.portfolio.rounds import viewpoint
 from server.resource import Resource
-
-_AT_ONCE = 100
-
-
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """One initiative that came (`change` added), left or changed, with all its deliveries and their versions."""
-
-    plan: Resource
-    change: str
-    changes: tuple[Change, ...]
-    deliveries: tuple[tuple[Resource, ...], ...]
 
 
 async def portfolio_diff(engine: Engine, call: Call) -> Answer:
@@ -45,27 +32,6 @@ async def portfolio_diff(engine: Engine, call: Call) -> Answer:
     return Answer(_answer(before, after, found, every=bool(call.id)))
 
 
-async def differences(before: View, after: View, population: Sequence[Pair]) -> list[Difference]:
-    """The initiatives that the population finds at either moment, in the order of their numbers."""
-    engine = after.engine
-    words = Words(Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem")))
-    then, now = await standings(before, population), await standings(after, population)
-    left = await _left(after, [reference for reference in then if reference not in now])
-    deliveries = [task for one in now.values() for task in one.tasks if elements.kind(task) == "leveranse"]
-    versions = await histories(after, map(dict, deliveries))
-    found = []
-    for reference in {**then, **now}:
-        one, other = then.get(reference), now.get(reference)
-        standing = other or one
-        assert standing is not None
-        made = changes(one, other, left.get(reference), words)
-        own = [task for task in standing.tasks if elements.kind(task) == "leveranse"]
-        stories = [tuple(versions.get(elements.reference_of(task), [dict(task)])) for task in own]
-        kind = "added" if one is None else "left" if other is None else "changed"
-        found.append(Difference(dict(standing.plan), kind, tuple(made), tuple(stories)))
-    return sorted(found, key=lambda one: initiative_name(engine, one.plan))
-
-
 async def _at(engine: Engine, call: Call, text: str | None, name: str) -> View:
     """An instant when it has a time of day, else a round."""
     if text is None:
@@ -76,24 +42,6 @@ async def _at(engine: Engine, call: Call, text: str | None, name: str) -> View:
         return (await viewpoint(engine, call.caller, as_of=text)).view
     except FhirError as error:
         raise FhirError("value", error.issues[0].text.replace("_asOf", name), expression=name) from None
-
-
-async def standings(seen: View, population: Sequence[Pair]) -> dict[str, Standing]:
-    """The initiatives of a population by reference, each with its Tasks."""
-    plans = {elements.reference_of(one): one for one in await seen.all("PlanDefinition", population)}
-    tasks: dict[str, list[Resource]] = {}
-    for task in await seen.tasks(KINDS, population):
-        tasks.setdefault(elements.based_on(task), []).append(task)
-    return {reference: Standing(plan, tuple(tasks.get(reference, ()))) for reference, plan in plans.items()}
-
-
-async def _left(seen: View, references: Sequence[str]) -> Mapping[str, Resource]:
-    """What became of initiatives that the population finds no longer."""
-    found: dict[str, Resource] = {}
-    for start in range(0, len(references), _AT_ONCE):
-        ids = ",".join(reference.partition("/")[2] for reference in references[start : start + _AT_ONCE])
-        found |= {elements.reference_of(one): one for one in await seen.all("PlanDefinition", [("_id", ids)])}
-    return found
 
 
 def _answer(before: View, after: View, found: Iterable[Difference], *, every: bool) -> Resource:
@@ -156,9 +104,3 @@ def pointer(resource: Resource) -> Resource:
     name = resource.get("title") or resource.get("name") or resource.get("code", {}).get("text")
     reference = {"reference": elements.reference_of(resource)}
     return {**reference, "display": name} if name else reference
-
-
-def initiative_name(engine: Engine, plan: Resource) -> str:
-    """ "NEP-0012 EPJ-løftet"."""
-    number = elements.number(plan, f"{engine.access.canonical}/sid/tiltaksnummer")
-    return f"{number} {plan.get('title', '')}".strip()

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from server.interaction.engine import Engine
-from server.interaction.operations.difference import initiative_name, pointer, standings
+from server.interaction.operations.difference import pointer
 from server.interaction.operations.parameters import asked_of, parameters, row
 from server.interaction.operations.portfolio import viewpoint_of
 from server.operations import Answer, Call
 from server.outcome import FhirError
-from server.portfolio import elements
-from server.portfolio.evidence import Evidence, Reason, evidence, rule
-from server.portfolio.gather import ACTIVE, Pair, histories, population_of
-from server.portfolio.rounds import Viewpoint
+from server.portfolio.analyses import evidences
+from server.portfolio.evidence import Evidence, Reason, rule
+from server.portfolio.gather import ACTIVE, population_of
 from server.resource import Resource
-
-Found = list[tuple[Resource, Evidence]]
 
 
 async def evidence_of(engine: Engine, call: Call) -> Answer:
@@ -36,15 +33,6 @@ async def evidence_of(engine: Engine, call: Call) -> Answer:
             *(_initiative(plan, one) for plan, one in shown),
         )
     )
-
-
-async def evidences(at: Viewpoint, population: tuple[Pair, ...]) -> Found:
-    """The evidence on each initiative of a population, the widest disagreement first, then by number."""
-    standing = await standings(at.view, population)
-    deliveries = [dict(task) for one in standing.values() for task in one.tasks if elements.kind(task) == "leveranse"]
-    versions = await histories(at.view, deliveries)
-    found = [(dict(one.plan), evidence(one, versions, at.day)) for one in standing.values()]
-    return sorted(found, key=lambda pair: (-pair[1].gap, initiative_name(at.view.engine, pair[0])))
 
 
 def _rule() -> Resource | None:
