@@ -32,8 +32,10 @@ from server.definitions.registry import Registry
 from server.definitions.terminology import Terminology
 from server.interaction import record, validate
 from server.interaction.engine import Engine
+from server.interaction.operations.analyses import ANALYSES
 from server.interaction.operations.check import check
 from server.interaction.operations.erase import erase_person
+from server.interaction.operations.figures import figures
 from server.interaction.operations.remarks import REMARKS
 from server.interaction.operations.rounds import Rounds
 from server.interaction.operations.terminology import TERMINOLOGY_OPERATIONS
@@ -45,7 +47,6 @@ from server.outcome import FhirError
 from server.pages.door import Door
 from server.pages.routes import Pages
 from server.portfolio.complete import Complete
-from server.portfolio.edition import Edition
 from server.portfolio.labels import Labels
 from server.portfolio.numbers import Numbers
 from server.portfolio.rules import Rules
@@ -77,6 +78,7 @@ OPERATIONS: Operations = {
     ("system", "$erase-person"): Operation(erase_person, of_ours("erase-person"), affects_state=True, writes=True),
     **REMARKS,
     **TERMINOLOGY_OPERATIONS,
+    **ANALYSES,
     **validate.OPERATIONS,
 }
 
@@ -121,6 +123,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     """The whole application; opens and closes the store with its own life."""
     engine = engine_of(settings, store)
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    operations = {**OPERATIONS, **Rounds(Seal.of(settings.keys), figures).operations()}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -142,7 +145,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         return capabilities(
             RESOURCE_TYPES,
             engine.parser.parameters,
-            OPERATIONS,
+            operations,
             engine.registry,
             base=settings.base,
             canonical=settings.canonical,
@@ -154,7 +157,6 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     limits = Limits(settings)
     issuer = Issuer(settings.oidc_issuer)
     callers = _asking(limits.callers(caller_of(settings, issuer)))
-    operations = {**OPERATIONS, **Rounds(Seal.of(settings.keys), figures).operations()}
     fhir = Fhir(
         engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), operations, limits
     )
@@ -167,10 +169,6 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     _handle_errors(app, engine, Refusals(pages))
     _surround(app, settings, engine, limits, Refusals(pages), metrics)
     return app
-
-
-async def figures(engine: Engine, caller: Caller, round: Resource, edition: Edition) -> list[Resource]:
-    return []
 
 
 def _asking(caller_of: CallerOf) -> CallerOf:

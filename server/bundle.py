@@ -47,15 +47,17 @@ def history_bundle(story: Story, base: str) -> bytes:
     return _bundle("history", story.moment, story.page.total, links, parts)
 
 
-def collection(versions: Iterable[Version], base: str) -> bytes:
-    """These versions as they stand, for an operation's answer."""
-    parts = [
-        b'{"fullUrl":"%b","resource":%b}' % (f"{base}/{one.resource_type}/{one.id}".encode(), one.body)
-        for one in versions
-        if one.body is not None
-    ]
-    array = b',"entry":[%b]' % b",".join(parts) if parts else b""
-    return b'{"resourceType":"Bundle","type":"collection"%b}' % array
+def collection(versions: Iterable[Version], base: str, instant: str) -> bytes:
+    """A collection of these resources as they stood at `instant`, which is its timestamp; one that comes twice is
+    there once."""
+    each = {(version.resource_type, version.id): version for version in versions}
+    parts = []
+    for version in each.values():
+        parts += [f',{{"fullUrl":"{base}/{version.resource_type}/{version.id}","resource":'.encode()]
+        parts += [version.body or b"", b"}"]
+    head = b'{"resourceType":"Bundle","type":"collection","timestamp":"%b"' % instant.encode()
+    # R4 forbids empty arrays, so no entries means no element.
+    return b"".join([head, b',"entry":[', parts[0][1:], *parts[1:], b"]}"] if parts else [head, b"}"])
 
 
 def response_bundle(kind: str, entries: Iterable[Entry], base: str, *, show: bool) -> bytes:

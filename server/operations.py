@@ -43,6 +43,9 @@ def of_ours(code: str) -> str:
     return f"{{base}}/OperationDefinition/nep-{code}"
 
 
+Run = Callable[[Engine, Call], Awaitable[Answer]]
+
+
 @dataclass(frozen=True, slots=True)
 class Operation:
     """`run` raises FhirError. `definition`: its OperationDefinition's canonical, with {base} for the canonical base and
@@ -50,7 +53,7 @@ class Operation:
     `affects_state`: it is answered to POST alone, for a GET must change nothing. `expensive`: a client may have only
     a few of them running (PORTFOLIO_MAX_EXPENSIVE). `writes`: what it refuses goes on record."""
 
-    run: Callable[[Engine, Call], Awaitable[Answer]]
+    run: Run
     definition: str
     types: frozenset[str] = frozenset()
     affects_state: bool = False

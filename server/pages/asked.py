@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from server.outcome import FhirError
-from server.pages.codes import Lang
 from server.pages.contexts import Frame, Language
+from server.portfolio.codes import Lang
 from server.search.urls import pairs_of, query_of
 
 OWN = frozenset({"lang", "round", "overdue", "_asOf"})

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Literal
 
 from server.access import Role
-from server.pages.codes import Coded, Lang
+from server.portfolio.codes import Coded, Lang
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from server.pages import elements
-from server.pages.codes import Coded, Codes, Lang
 from server.pages.contexts import Cell, Finance
+from server.portfolio import elements
+from server.portfolio.codes import Coded, Codes, Lang
 
 _Line = tuple[str, Coded | None, Decimal | None]
 

@@ -10,8 +10,8 @@ from typing import Any
 from server.access import Caller
 from server.interaction.engine import Engine
 from server.interaction.search import Found, search
-from server.pages import elements
-from server.pages.codes import Codes
+from server.portfolio import elements
+from server.portfolio.codes import Codes
 from server.search.parse import cursor_text
 from server.search.urls import query_of
 

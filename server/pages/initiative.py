@@ -9,14 +9,14 @@ from typing import Any
 from server.access import owner_of
 from server.interaction.search import Found
 from server.outcome import FhirError
-from server.pages import elements
 from server.pages.asked import Asked
-from server.pages.codes import Coded, Codes
 from server.pages.contexts import Benefit, InitiativePage, Link
 from server.pages.finance import finance
 from server.pages.house import House, by_type
 from server.pages.responsibilities import Responsibilities, by_due
 from server.pages.standpoint import Place
+from server.portfolio import elements
+from server.portfolio.codes import Coded, Codes
 from server.search.urls import query_of
 
 Resource = Mapping[str, Any]

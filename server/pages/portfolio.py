@@ -9,13 +9,13 @@ from typing import Any
 from server.access import owner_of
 from server.interaction.search import Found
 from server.outcome import FhirError
-from server.pages import elements
 from server.pages.asked import Asked, Pairs
-from server.pages.codes import Coded
 from server.pages.contexts import PortfolioPage, Progress, Row, Tally
 from server.pages.filters import SORTS, form_of, sort_of
 from server.pages.house import MAX_COUNT, by_type
 from server.pages.standpoint import Place
+from server.portfolio import elements
+from server.portfolio.codes import Coded
 from server.search.parse import cursor_text
 from server.search.urls import query_of
 

@@ -20,8 +20,8 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markdown_it import MarkdownIt
 from markupsafe import Markup
 
-from server.pages.codes import Lang
 from server.pages.contexts import Account
+from server.portfolio.codes import Lang
 
 FOLDER = Path(__file__).parent
 TEXTS: dict[str, dict[Lang, str]] = msgspec.json.decode((FOLDER / "texts.json").read_bytes())

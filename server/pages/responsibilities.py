@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from server.pages import elements
 from server.pages.asked import Asked
-from server.pages.codes import Coded, Codes
 from server.pages.contexts import Delivery, Dependency, Dependent, Other, Prerequisite, Report
 from server.pages.standpoint import Place
+from server.portfolio import elements
+from server.portfolio.codes import Coded, Codes
 
 Resource = Mapping[str, Any]
 Plan = Literal["confirmed", "claimed", "no", "unstated"]

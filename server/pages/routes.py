@@ -23,7 +23,6 @@ from server.interaction.search import unavailable
 from server.outcome import FhirError
 from server.pages import asked as asking
 from server.pages.asked import Asked
-from server.pages.codes import Codes
 from server.pages.contexts import Account, RefusalPage
 from server.pages.door import Door
 from server.pages.house import House
@@ -32,6 +31,7 @@ from server.pages.portfolio import portfolio
 from server.pages.render import FOLDER, Renderer
 from server.pages.signin import ANSWER, SignIn
 from server.pages.standpoint import Place, first_search, place
+from server.portfolio.codes import Codes
 from server.store.store import Unavailable
 
 _MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}

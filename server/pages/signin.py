@@ -18,11 +18,11 @@ from server.auth.code_flow import CodeFlow
 from server.auth.sessions import Attempt, Sessions
 from server.interaction.search import search
 from server.outcome import FhirError
-from server.pages import elements
 from server.pages.asked import Asked
 from server.pages.contexts import AccountPage, SignedOutPage, SignInPage, TestUser
 from server.pages.door import ACCOUNT, SIGN_IN, SIGN_OUT, Door
 from server.pages.house import House
+from server.portfolio import elements
 from server.search.urls import pairs_of
 
 ANSWER = f"{SIGN_IN}/svar"

@@ -10,13 +10,12 @@ from typing import Any
 from server.access import Caller
 from server.interaction.search import Found, search
 from server.outcome import FhirError
-from server.pages import elements
 from server.pages.asked import Asked
 from server.pages.contexts import Progress, Round, Standpoint
 from server.pages.house import House, Reader
+from server.portfolio import elements
 
 NO_ROUND = "none"
-_OPEN = frozenset({"ready", "in-progress", "on-hold"})
 
 Task = Mapping[str, Any]
 
@@ -51,7 +50,7 @@ class Place:
     def overdue(self, task: Task) -> bool:
         """Open, and its last day is before the day that is counted from."""
         day = elements.last_day(elements.due(task))
-        return is_open(task) and day is not None and day < self.standpoint.day
+        return elements.is_open(task) and day is not None and day < self.standpoint.day
 
     def progress(self, deliveries: Sequence[Task]) -> Progress:
         """«ferdig med 1 av 15 leveranser». Section 6: completed of not cancelled."""
@@ -59,7 +58,7 @@ class Place:
         ahead = [
             text
             for task in planned
-            if is_open(task) and (text := elements.due(task)) is not None and not self.overdue(task)
+            if elements.is_open(task) and (text := elements.due(task)) is not None and not self.overdue(task)
         ]
         return Progress(
             done=sum(task.get("status") == "completed" for task in planned),
@@ -68,11 +67,6 @@ class Place:
             overdue=sum(self.overdue(task) for task in planned),
             next_due=min(ahead, default=None),
         )
-
-
-def is_open(task: Task) -> bool:
-    """Still to be delivered."""
-    return task.get("status") in _OPEN
 
 
 async def first_search(house: House, caller: Caller, asked: Asked) -> Found:

@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from server.pages import asked, render
-from server.pages.codes import Codes
-from server.pages.elements import last_day
 from server.pages.render import Words
+from server.portfolio.codes import Codes
+from server.portfolio.elements import last_day
 from tests.pages.conftest import Reader, Site, fill
 
 NUMBER = "http://eportefolje.example/fhir/sid/tiltaksnummer"

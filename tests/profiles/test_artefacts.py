@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -178,15 +179,22 @@ def test_an_indicators_criteria_can_be_run(measure: Any) -> None:
             assert population["criteria"]["language"] == "application/x-fhir-query"
             assert population["criteria"]["expression"].partition("?")[0] in ("Task", "PlanDefinition")
         for stratifier in group.get("stratifier", ()):
-            if "criteria" in stratifier:
-                expression = stratifier["criteria"]["expression"]
-                compile(expression, expression.partition(".")[0], SCHEMA)
+            for part in stratifier.get("component", [stratifier]):
+                assert part["criteria"]["language"] == "application/x-fhir-query"
+                kind, _, condition = part["criteria"]["expression"].partition("?")
+                [hole] = re.findall(r"\{\{(.*?)\}\}", condition)
+                focus = "Extension" if condition.startswith("finance=") else kind
+                of_initiative = hole.startswith("%initiative.")
+                compile(hole.removeprefix("%initiative."), "PlanDefinition" if of_initiative else focus, SCHEMA)
 
 
 @pytest.mark.parametrize("operation", of("OperationDefinition"), ids=lambda operation: str(operation["id"]))
 def test_operations_are_named_after_their_code(operation: Any) -> None:
     assert operation["id"] == f"nep-{operation['code']}"
-    assert [one["name"] for one in operation["parameter"] if one["use"] == "out"] == ["return"]
+    out = [one for one in operation["parameter"] if one["use"] == "out"]
+    # A Parameters is answered with its parts told one by one; any other resource is `return`.
+    assert [one["name"] for one in out] == ["return"] or all(one["name"] != "return" for one in out)
+    assert all(("type" in one) is ("part" not in one) for one in out)
     assert operation["system"] or operation["resource"]
 
 

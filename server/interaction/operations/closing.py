@@ -24,8 +24,8 @@ from server.portfolio.vocabulary import Vocabulary
 from server.resource import Resource, references, restored
 from server.store.store import Ref, Version
 
-Figures = Callable[[Engine, Caller, Resource, Edition], Awaitable[list[Resource]]]
-"""(engine, caller, round, edition) -> the computed MeasureReports of an edition, with their ids"""
+Figures = Callable[["Standing", Caller, Edition], Awaitable[list[Resource]]]
+"""The computed MeasureReports of an edition, with their ids."""
 
 _PER_SEARCH = 40
 
@@ -136,7 +136,7 @@ async def made(standing: Standing, caller: Caller, edition: Edition, figures: Fi
     reports = await _settled(engine, caller, settling, standing.reports)
     after = closed(words, standing.task, f"Bundle/{edition.id}", edition.date)
     round = _versioned(after, standing.round.version_id + 1)
-    computed = [labelled(one) for one in await figures(engine, caller, standing.task, edition)]
+    computed = [labelled(one) for one in await figures(standing, caller, edition)]
     material = await _material(standing, round, reports, computed)
     report = labelled(composition(words, edition, material), public=edition.status != "preliminary")
     shown = _versioned(report, standing.draft.version_id + 1 if standing.draft is not None else 1)

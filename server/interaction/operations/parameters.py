@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
+from server.interaction.engine import Engine
 from server.operations import Call
-from server.outcome import FhirError
+from server.outcome import FhirError, invalid
 from server.resource import Resource
 
 
@@ -73,8 +75,52 @@ class Asked:
         """Whether there is a value at all."""
         return self._first(name) is not None
 
+    def identifier(self, name: str) -> str | None:
+        """An Identifier as SYSTEM|VALUE, or the text that stands for one in a URL."""
+        value = self._first(name)
+        if isinstance(value, dict):
+            value = "|".join(str(value[part]) for part in ("system", "value") if value.get(part))
+        if value is None or (isinstance(value, str) and value):
+            return value
+        raise _wrong(name, "an Identifier, or its value as text")
+
+    def day(self, name: str) -> date | None:
+        """A date of ten characters."""
+        text = self.text(name)
+        if text is None:
+            return None
+        try:
+            return date.fromisoformat(text)
+        except ValueError:
+            raise _wrong(name, "a date such as 2021-11-30") from None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that were given, in the order of their coming."""
+        return tuple(self._values)
+
     def _first(self, name: str) -> Any:
         return next(iter(self._values.get(name, ())), None)
+
+
+# Of the answer's form.
+_ALWAYS = ("_format", "_pretty")
+
+
+def asked_of(engine: Engine, call: Call, definition: str) -> Asked:
+    """The parameters of a call of our operation with this id. FhirError for a body that is no Parameters, and
+    not-supported (400) for a parameter that its OperationDefinition does not have: a misspelt one must not be lost."""
+    if call.body is not None and (faults := engine.form_faults(call.body, "Parameters")):
+        raise invalid(faults)
+    asked = Asked(call)
+    operation = engine.registry.get(f"{engine.access.canonical}/OperationDefinition/{definition}") or {}
+    known = [str(one["name"]) for one in operation.get("parameter", ()) if one["use"] == "in"]
+    known += ["_asOf"] if "asOf" in known else []
+    for name in asked.names:
+        if name not in known and name not in _ALWAYS:
+            text = f"Ukjent parameter / unknown parameter «{name}»; kjente / known: {', '.join(known)}."
+            raise FhirError("not-supported", text, expression=name)
+    return asked
 
 
 def _rows(body: Resource | None) -> list[dict[str, Any]]:

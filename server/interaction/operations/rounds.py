@@ -133,7 +133,7 @@ async def open_round(engine: Engine, call: Call) -> Answer:
         return Answer(await _outlook(engine, call.caller, intents))
     written = await write(engine, call.caller, intents)
     versions = [one.version for one in written if one.version is not None and one.version.resource_type == "Task"]
-    return Answer(collection(versions, engine.base), 201 if stood is None else 200)
+    return Answer(_collected(versions, engine), 201 if stood is None else 200)
 
 
 def _asked_round(words: Vocabulary, asked: Asked) -> Round:
@@ -213,6 +213,11 @@ async def _outlook(engine: Engine, caller: Caller, intents: Sequence[Intent]) ->
     return encode({"resourceType": "Bundle", "type": "collection", "entry": entries})
 
 
+def _collected(versions: Sequence[Version], engine: Engine) -> bytes:
+    """As they stand now that they are written, or stood already."""
+    return collection(versions, engine.base, max(version.last_updated for version in versions))
+
+
 # ---- correcting
 
 
@@ -255,7 +260,7 @@ async def _amend(engine: Engine, call: Call, asked: Asked) -> Answer:
     if asked.flag("dryRun", False):
         return Answer(await _outlook(engine, call.caller, intents))
     written = await write(engine, call.caller, intents)
-    return Answer(collection([one.version for one in written if one.version is not None], engine.base))
+    return Answer(_collected([one.version for one in written if one.version is not None], engine))
 
 
 def _named(standing: Standing, references: Sequence[Any]) -> list[Version]:

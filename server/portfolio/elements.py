@@ -1,4 +1,4 @@
-"""What the pages read out of resources: contexts, inputs and outputs, days, amounts. Domain model section 6."""
+"""What is read out of the portfolio's resources: contexts, inputs and outputs, days, amounts. Domain model 6."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from server.access import CONTACT_REFERENCE
 from server.store.store import Version
 
 Element = Mapping[str, Any]
@@ -90,3 +91,55 @@ def millions(money: Element | None) -> Decimal | None:
     """NOK in Money or Quantity as MNOK; None when no amount is stated."""
     amount = (money or {}).get("value")
     return None if amount is None else Decimal(amount) / 1_000_000
+
+
+def code(concept: Element | None) -> str:
+    """The first code of a CodeableConcept, "" for none."""
+    return str(next((one["code"] for one in (concept or {}).get("coding", ()) if "code" in one), ""))
+
+
+def based_on(task: Element) -> str:
+    """What a Task stands on ("PlanDefinition/7"), "" for nothing."""
+    return str(next((one.get("reference", "") for one in task.get("basedOn", ())), ""))
+
+
+def reference_of(resource: Element) -> str:
+    """How others point to a resource: Task/7."""
+    return f"{resource['resourceType']}/{resource['id']}"
+
+
+def is_open(task: Element) -> bool:
+    """A delivery or prerequisite that is still to come."""
+    return task.get("status") in ("ready", "in-progress", "on-hold")
+
+
+def is_unmet(dependency: Element) -> bool:
+    """A dependency that somebody still waits for."""
+    return dependency.get("status") in ("requested", "received", "accepted", "in-progress", "on-hold")
+
+
+def days_over(task: Element, day: date) -> int:
+    """How many days its last day lies before `day`; 0 or less when it does not, or when it has none."""
+    last = last_day(due(task))
+    return 0 if last is None else (day - last).days
+
+
+def owner(initiative: Element) -> Element:
+    """The Reference to the owner, {} for none. Domain model 5.2, author."""
+    for author in initiative.get("author", ()):
+        for extension in author.get("extension", ()):
+            if extension.get("url") == CONTACT_REFERENCE and "valueReference" in extension:
+                found: Element = extension["valueReference"]
+                return found
+    return {}
+
+
+def finance_lines(initiative: Element, canonical: str) -> list[Element]:
+    """The finance lines, in their order."""
+    url = f"{canonical}/StructureDefinition/nep-finance-line"
+    return [one for one in initiative.get("extension", ()) if one.get("url") == url]
+
+
+def report_key(report: Element) -> tuple[str, str, str]:
+    """Orders status reports: by their deadline, the round they are of, and when they were asked for."""
+    return due(report) or "", str(report.get("groupIdentifier", {}).get("value", "")), report.get("authoredOn", "")
