@@ -7,8 +7,9 @@ from typing import assert_never
 from server.outcome import FhirError
 from server.search.query import AllOf, AnyOf, Chain, Clause, Criterion, Has
 
-MAX_LINKS = 4
-"""Links of one chain or _has."""
+MAX_LINKS = 3
+"""Links of one chain or _has. Each is nested in the one before and holds what the caller may see at its end, itself up to
+two links; SQLite's parser takes 100 levels of nesting."""
 MAX_VALUES = 200
 """Values of one parameter, each a condition of its own."""
 MAX_IDS = 2_000
@@ -17,7 +18,7 @@ MAX_SORTS = 10
 """Sort keys: each is nested in the one before, and SQLite's parser takes some 40."""
 MAX_CONDITIONS = 1_000
 """Of a whole query. A chain that names no type is asked of each that it may lead to, and so on at each link; SQLite
-takes 0.4 ms to compile one such condition (subject.subject.subject.subject has 351)."""
+takes 0.4 ms to compile one such condition (subject.subject.subject.subject had 351)."""
 
 
 def limited(what: str, count: int, most: int, name: str) -> None:

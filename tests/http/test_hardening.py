@@ -201,11 +201,11 @@ class TestSearches:
         ("url", "query"),
         [
             ("Task", ".".join(["part-of"] * 900) + ".status=x"),
-            ("Task", "part-of:Task." * 5 + "status=x"),
-            ("Task", "_has:Task:part-of:" * 5 + "status=x"),
-            ("Task", "_has:Task:part-of:" * 3 + "part-of:Task.part-of:Task.status=x"),
+            ("Task", "part-of:Task." * 4 + "status=x"),
+            ("Task", "_has:Task:part-of:" * 4 + "status=x"),
+            ("Task", "_has:Task:part-of:" * 2 + "part-of:Task.part-of:Task.status=x"),
             ("QuestionnaireResponse", "subject." * 8 + "name=x"),
-            ("QuestionnaireResponse", "&".join(["subject." * 4 + "name=x"] * 3)),
+            ("QuestionnaireResponse", "&".join(["subject." * 3 + "name=x"] * 12)),
             ("PlanDefinition", f"title={many('a{}', 1200)}"),
             ("PlanDefinition", f"date={many('2024', 1200)}"),
             ("PlanDefinition", f"context-quantity={many('{}||a', 1200)}"),
@@ -225,9 +225,9 @@ class TestSearches:
     @pytest.mark.parametrize(
         ("url", "query"),
         [
-            ("Task", "part-of:Task." * 4 + "status=x"),
-            ("Task", "_has:Task:part-of:" * 4 + "status=x"),
-            ("QuestionnaireResponse", "subject." * 4 + "name=x"),
+            ("Task", "part-of:Task." * 3 + "status=x"),
+            ("Task", "_has:Task:part-of:" * 3 + "status=x"),
+            ("QuestionnaireResponse", "subject." * 3 + "name=x"),
             ("PlanDefinition", f"title={many('a{}', 200)}"),
             ("PlanDefinition", f"title:contains={many('a{}', 200)}"),
             ("PlanDefinition", f"date={many('2024', 200)}"),
