@@ -8,8 +8,8 @@ from server.outcome import FhirError
 from server.search.query import AllOf, AnyOf, Chain, Clause, Criterion, Has
 
 MAX_LINKS = 3
-"""Links of one chain or _has. Each is nested in the one before and holds what the caller may see at its end, itself up to
-two links; SQLite's parser takes 100 levels of nesting."""
+"""Links of one chain or _has. Each is nested in the one before and holds what the caller may see at its end, itself up
+to two links; SQLite's parser takes 100 levels of nesting."""
 MAX_VALUES = 200
 """Values of one parameter, each a condition of its own."""
 MAX_IDS = 2_000

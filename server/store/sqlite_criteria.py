@@ -71,6 +71,11 @@ def joined(word: str, parts: Iterable[Sql]) -> Sql:
     return Sql(text, tuple(parameter for part in found for parameter in part.parameters))
 
 
+def _nested_first(criterion: AnyOf | AllOf) -> list[Criterion]:
+    """As _inside has it."""
+    return sorted(criterion.criteria, key=lambda one: isinstance(one, Clause))
+
+
 def after(text: str) -> str | None:
     """The least text above every text that starts with `text`; None when there is none."""
     for last in range(len(text) - 1, -1, -1):
@@ -218,9 +223,9 @@ class Criteria:
             case Has():
                 return self._has(criterion, resource_type, v)
             case AnyOf():
-                return joined("OR", [self.condition(part, resource_type, v) for part in criterion.criteria])
+                return joined("OR", [self.condition(part, resource_type, v) for part in _nested_first(criterion)])
             case AllOf():
-                return joined("AND", [self.condition(part, resource_type, v) for part in criterion.criteria])
+                return joined("AND", [self.condition(part, resource_type, v) for part in _nested_first(criterion)])
             case _:
                 assert_never(criterion)
 
@@ -335,37 +340,36 @@ class Criteria:
 
     def _chain(self, chain: Chain, v: str) -> Sql:
         w = f"{v}w"
-        links = self._links(chain.key, chain.target_type, chain.canonical, w)
+        tables, links = self._links(chain.key, chain.target_type, chain.canonical, w)
         inner = self._inside(chain.criterion, chain.target_type, w)
         return Sql(
-            f"EXISTS (SELECT 1 FROM {links.text} AND r{w}.vid = {v}.vid AND {inner.text})",
-            links.parameters + inner.parameters,
+            f"EXISTS (SELECT 1 FROM {tables} WHERE {inner.text} AND {links.text} AND r{w}.vid = {v}.vid)",
+            inner.parameters + links.parameters,
         )
 
     def _inside(self, criterion: Criterion, resource_type: str, w: str) -> Sql:
+        """What is nested stands first: SQLite's parser keeps all that stands before it on a stack of 100."""
         standing = self.of_type(w, resource_type)
         inner = self.condition(criterion, resource_type, w)
-        return Sql(f"{standing.text} AND ({inner.text})", standing.parameters + inner.parameters)
+        return Sql(f"({inner.text}) AND {standing.text}", inner.parameters + standing.parameters)
 
-    def _links(self, key: str, target_type: str, canonical: bool, w: str) -> Sql:
+    def _links(self, key: str, target_type: str, canonical: bool, w: str) -> tuple[str, Sql]:
         """FROM and WHERE of reference rows r<w> under `key` with the versions w that they lead to."""
         row = self.key(f"r{w}", key)
         if not canonical:
-            return Sql(
-                f"reference r{w} CROSS JOIN {self._version_of(w, f'r{w}.target')} AND {row.text}", row.parameters
-            )
-        same = self.canonical(f"r{w}", w, target_type)
-        return Sql(
-            f"reference r{w} CROSS JOIN resource q{w} CROSS JOIN uri u{w} CROSS JOIN version {w}"
-            f" WHERE {row.text} AND q{w}.rid = r{w}.target AND u{w}.value = q{w}.ref AND {w}.vid = u{w}.vid"
-            f" AND {same.text}",
-            row.parameters + same.parameters,
+            tables, same = self._version_of(w, f"r{w}.target")
+            return f"reference r{w} CROSS JOIN {tables}", Sql(f"{same} AND {row.text}", row.parameters)
+        same_canonical = self.canonical(f"r{w}", w, target_type)
+        return f"reference r{w} CROSS JOIN resource q{w} CROSS JOIN uri u{w} CROSS JOIN version {w}", Sql(
+            f"{row.text} AND q{w}.rid = r{w}.target AND u{w}.value = q{w}.ref AND {w}.vid = u{w}.vid"
+            f" AND {same_canonical.text}",
+            row.parameters + same_canonical.parameters,
         )
 
-    def _version_of(self, w: str, rid: str) -> str:
+    def _version_of(self, w: str, rid: str) -> tuple[str, str]:
         if self.sequence is None:
-            return f"resource q{w} CROSS JOIN version {w} WHERE q{w}.rid = {rid} AND {w}.vid = q{w}.vid"
-        return f"version {w} WHERE {w}.rid = {rid}"
+            return f"resource q{w} CROSS JOIN version {w}", f"q{w}.rid = {rid} AND {w}.vid = q{w}.vid"
+        return f"version {w}", f"{w}.rid = {rid}"
 
     def canonical(self, r: str, w: str, target_type: str) -> Sql:
         """That uri row u<w> is the url of a `target_type` version w, and w the version that row r asks for."""
@@ -381,8 +385,8 @@ class Criteria:
         w = f"{v}w"
         row = self.key(f"r{w}", has.key)
         inner = self._inside(has.criterion, has.source_type, w)
-        joins = f"version {w} WHERE {w}.vid = r{w}.vid AND {row.text} AND {inner.text}"
-        parameters = row.parameters + inner.parameters
+        joins = f"version {w} WHERE {inner.text} AND {w}.vid = r{w}.vid AND {row.text}"
+        parameters = inner.parameters + row.parameters
         if not has.canonical:
             return Sql(
                 f"EXISTS (SELECT 1 FROM reference r{w} CROSS JOIN {joins} AND r{w}.target = {v}.rid)", parameters

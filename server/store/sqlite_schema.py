@@ -174,6 +174,8 @@ def failure(error: sqlite3.Error) -> Exception:
     """What a statement's failure is to the caller: Unavailable for what may pass or be mended beside us, else our
     own bug, for SQLite says SQLITE_ERROR of a statement that it does not understand."""
     if getattr(error, "sqlite_errorname", None) == "SQLITE_ERROR":
+        if "parser stack overflow" in str(error):
+            return Unavailable("Its conditions are nested too deep for SQLite's parser.", too_costly=True)
         return RuntimeError(f"SQLite: {error}")
     return unavailable(error)
 
