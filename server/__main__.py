@@ -13,14 +13,14 @@ from typing import Annotated, Literal, NoReturn, TypeVar
 import typer
 import uvicorn
 
-from server.app import create_app, engine_of, store_of
+from server.app import create_app, engine_of, rounds_of, store_of
 from server.auth.clients import registration
 from server.auth.tokens import Tokens, duration
 from server.connection import connection
 from server.definitions.snapshots import DefinitionError
 from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
-from server.load import Loaded, load, publish
+from server.load import Loaded, load, publish, publish_closed
 from server.settings import Settings, WrongSetting, read_settings, shown
 from server.store.chain import Link
 from server.store.store import Conflict, Unavailable
@@ -64,12 +64,24 @@ def load_command(
 ) -> None:
     """Load files through the same interactions as the API, as the secretariat. Each PATH is one unit."""
 
-    async def all_of(engine: Engine) -> list[Loaded]:
-        return [await load(engine, path, round=round) for path in paths]
+    settings = _settings()
+    with _stopping():
+        rounds = rounds_of(settings)
+    editions: list[str] = []
 
-    units = _run(_settings(), all_of)
+    async def all_of(engine: Engine) -> list[Loaded]:
+        units = []
+        for path in paths:
+            units.append(await load(engine, path, round=round))
+            # Before the next file, which may be a later round: an edition is of its own moment.
+            editions.extend(await publish_closed(engine, rounds))
+        return units
+
+    units = _run(settings, all_of)
     for path, unit in zip(paths, units, strict=True):
         _print_unit(path, unit, quiet)
+    for edition in editions:
+        print(f"Published / utgitt: {edition}")
     sys.exit(1 if any(unit.refused for unit in units) else 0)
 
 

@@ -119,11 +119,16 @@ def store_of(settings: Settings) -> Store:
     return SqliteStore(settings.sqlite_path)
 
 
+def rounds_of(settings: Settings) -> Rounds:
+    """The operations on rounds, with the installation's key for editions. WrongSetting when that cannot be used."""
+    return Rounds(Seal.of(settings.keys), figures)
+
+
 def create_app(settings: Settings, store: Store) -> FastAPI:
     """The whole application; opens and closes the store with its own life."""
     engine = engine_of(settings, store)
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    operations = {**OPERATIONS, **Rounds(Seal.of(settings.keys), figures).operations()}
+    operations = {**OPERATIONS, **rounds_of(settings).operations()}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

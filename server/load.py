@@ -17,6 +17,7 @@ import mappings
 from server.access import SECRETARIAT, Caller
 from server.asking import Asking
 from server.interaction.engine import Engine
+from server.interaction.operations.rounds import Rounds
 from server.interaction.transaction import transaction
 from server.interaction.write import Intent, Method, write
 from server.outcome import FhirError, Issue, invalid
@@ -60,6 +61,11 @@ async def load(engine: Engine, path: Path, *, round: str | None = None) -> Loade
         return Loaded(refused=[_line(path, issue) for issue in error.issues])
     except OSError as error:
         return Loaded(refused=[f"{path}: {error.strerror}"])
+
+
+async def publish_closed(engine: Engine, rounds: Rounds) -> list[str]:
+    """The editions of rounds that were loaded as closed: references to those made now."""
+    return await rounds.publish_closed(engine, _secretariat(engine, "import"))
 
 
 async def publish(engine: Engine) -> Loaded:

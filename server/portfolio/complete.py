@@ -79,6 +79,9 @@ class Complete:
                 code, display = _REPORT_STATUS[task["status"]]
                 system = f"{self.canonical}/CodeSystem/nep-report-status"
                 task["businessStatus"] = {"coding": [{"system": system, "code": code, "display": display}]}
+        if self._task_type(sent) == "rapporteringsrunde" and stood is not None:
+            # What its closing added: a report that is imported again knows nothing of it.
+            task = {**{name: stood[name] for name in ("executionPeriod", "output") if name in stood}, **task}
         untouched = task.get("businessStatus") == (stood or {}).get("businessStatus")
         if self._task_type(sent) == "avhengighet" and task["status"] == "completed" and untouched and not _is_met(task):
             # A counterpart that completes it leaves the colour as it was; met is what it then is (nep-a1).

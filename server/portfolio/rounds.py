@@ -140,17 +140,16 @@ def reopened(words: Vocabulary, report: Resource, reason: str, now: str) -> Reso
 
 
 def closed(words: Vocabulary, task: Resource, edition: str, now: str) -> Resource:
-    """The round with its edition (reference to the document Bundle) among its outputs, completed."""
+    """The round with its edition (reference to the document Bundle) among its outputs, completed. One that was closed
+    already, as those of the past are loaded, keeps its times."""
     type = {"coding": [words.coding("nep-task-io", "rapport")]}
     output = {"type": type, "valueReference": {"reference": edition}}
+    after = {**task, "status": "completed", "output": [*task.get("output", []), output]}
+    if task["status"] == "completed":
+        return after
     period = task.get("executionPeriod", {})
-    return {
-        **task,
-        "status": "completed",
-        "lastModified": now,
-        "executionPeriod": {**period, "start": period.get("start", task["authoredOn"]), "end": now},
-        "output": [*task.get("output", []), output],
-    }
+    started = period.get("start", task["authoredOn"])
+    return {**after, "lastModified": now, "executionPeriod": {**period, "start": started, "end": now}}
 
 
 def editions(task: Resource) -> list[str]:

@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 from joserfc.jwk import OKPKey
 
+from server.app import engine_of, rounds_of, store_of
+from server.load import load, publish_closed
 from server.portfolio.seal import FILE, holds
 from server.resource import decode
 from tests.portfolio.office import (
@@ -30,7 +32,8 @@ from tests.portfolio.office import (
     parameters,
     text,
 )
-from tests.portfolio.registry import Registry
+from tests.portfolio.registry import Registry, settings_in
+from tests.portfolio.sheets import REPORT
 
 TWO = text("initiatives", f"identifier={C}/sid/tiltaksnummer|NEP-0025,{C}/sid/tiltaksnummer|NEP-0012")
 
@@ -52,6 +55,12 @@ def issues(answer: Any) -> list[str]:
 
 def places(answer: Any) -> list[str]:
     return [place for issue in answer.json()["issue"] for place in issue.get("expression", [])]
+
+
+def versions(office: Office) -> list[int]:
+    """How many there are of each type that a round writes; the record of who looked is not among them."""
+    types = ("Task", "Composition", "Bundle", "MeasureReport", "Provenance")
+    return [office.get(f"{one}/_history?_count=1").get("total", 0) for one in types]
 
 
 class TestOpening:
@@ -167,12 +176,12 @@ class TestClosing:
 
     def test_a_preview_and_a_dry_run_write_nothing(self, office: Office) -> None:
         office.open("2026-11", TWO)
-        before = office.get("_history?_count=1")["total"]
+        before = versions(office)
         preview = office.close("2026-11", final=False).json()
         tried = office.close("2026-11", flag("force", True), flag("dryRun", True)).json()
         assert preview["entry"][0]["resource"]["status"] == "preliminary"
         assert kinds(preview) == kinds(tried)
-        assert office.get("_history?_count=1")["total"] == before
+        assert versions(office) == before
         assert office.close("2026-11", flag("dryRun", True)).status_code == 422
 
     def test_closing_again_gives_the_same_edition(self, office: Office) -> None:
@@ -352,3 +361,48 @@ def _references(value: Any) -> Iterator[str]:
     elif isinstance(value, list):
         for item in value:
             yield from _references(item)
+
+
+class TestLoadedRounds:
+    def test_a_closed_round_is_published_once_however_often_it_is_loaded(self, tmp_path: Path) -> None:
+        settings = settings_in(tmp_path)
+
+        async def run() -> tuple[list[str], list[str]]:
+            kept = store_of(settings)
+            await kept.open()
+            try:
+                engine, made = engine_of(settings, kept), []
+                for _ in range(2):
+                    assert not (await load(engine, REPORT)).refused
+                    made.append(await publish_closed(engine, rounds_of(settings)))
+                return made[0], made[1]
+            finally:
+                await kept.close()
+
+        assert asyncio.run(run()) == (["Bundle/rapport-2021-11"], [])
+
+
+class TestFigures:
+    def test_every_number_of_an_edition_is_what_its_search_finds_for_anyone(self, office: Office) -> None:
+        edition = office.close("2021-11").json()
+        reports = [e["resource"] for e in edition["entry"] if e["resource"]["resourceType"] == "MeasureReport"]
+        assert len(reports) == 5
+        # Of money a search lists the initiatives, and the count is of their lines.
+        links = [(url, count) for url, count in _counted(reports) if "finance=" not in url]
+        assert len(links) > 20
+        for url, count in links:
+            found = office.get(f"{url}&_summary=count", office.anonymous)
+            assert found["total"] == count, url
+
+
+def _counted(value: Any) -> Iterator[tuple[str, int]]:
+    """(search, count) of every population that says how it was counted."""
+    if isinstance(value, dict):
+        for extension in value.get("extension", []):
+            if extension.get("url", "").endswith("/nep-counted-by") and isinstance(value.get("count"), int):
+                yield next(text for key, text in extension.items() if key.startswith("value")), value["count"]
+        for item in value.values():
+            yield from _counted(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _counted(item)

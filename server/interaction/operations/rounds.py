@@ -24,7 +24,7 @@ from server.interaction.write import Intent, joined, write
 from server.operations import Answer, Call, Operation, Operations, of_ours, of_r4
 from server.outcome import FhirError, Issue
 from server.portfolio.edition import Edition, Material, composition, numbered
-from server.portfolio.rounds import Round, differs, reopened, report_task, round_task, state_of
+from server.portfolio.rounds import Round, differs, editions, reopened, report_task, round_task, state_of
 from server.portfolio.seal import Seal
 from server.portfolio.vocabulary import Vocabulary
 from server.resource import Resource, encode, restored
@@ -78,6 +78,21 @@ class Rounds:
                 if error.status != 412:
                     raise
         raise FhirError("conflict", "Andre endrer runden nå / Others keep changing the round; try again.")
+
+    async def publish_closed(self, engine: Engine, caller: Caller) -> list[str]:
+        """Makes the edition of every round that is closed and has none, as rounds of the past are when they are loaded;
+        those with the earliest deadline first. Returns references to them."""
+        words = words_of(engine)
+        asked = [("code", f"{words.canonical}/CodeSystem/nep-task-type|rapporteringsrunde"), ("status", "completed")]
+        waiting = [one for one in resources(await gather(engine, caller, "Task", asked)) if not editions(one)]
+        found = []
+        for task in sorted(waiting, key=lambda one: str(one["restriction"]["period"]["end"])):
+            standing = await Standing.of(engine, caller, task["id"])
+            if standing.earlier:
+                continue
+            await self._closed(standing, caller, None, final=True)
+            found.append(f"Bundle/{standing.next_edition(None, status='final').id}")
+        return found
 
     async def _closed(self, standing: Standing, caller: Caller, title: str | None, *, final: bool) -> Answer:
         edition = standing.next_edition(title, status="final" if final else "preliminary")
