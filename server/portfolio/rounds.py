@@ -38,7 +38,7 @@ class Viewpoint:
 
     @property
     def round_value(self) -> str:
-            """The identifier of the round, "" without one."""
+        """The identifier of the round, "" without one."""
         return _value(self.round, self.view.engine) if self.round else ""
 
 
