@@ -266,10 +266,9 @@ class _Counting:
             pairs = [rule.pair(value, seen[place]) for place, (rule, value) in enumerate(zip(rules, key, strict=True))]
             if None not in pairs:
                 strata.append(self._stratum(rules, key, [pair for pair in pairs if pair], apt, parted))
-        if not strata:
-            return None
         # One by components has no code in the Measure (R4 mea-1), and so none here: its strata name their components.
-        return {**({"code": [stratifier["code"]]} if "code" in stratifier else {}), "stratum": strata}
+        made = {"code": [stratifier["code"]]} if "code" in stratifier else {}
+        return made | ({"stratum": strata} if strata else {})
 
     def _parted(self, rules: Sequence[Rule], units: Iterable[Unit]) -> dict[tuple[str | None, ...], list[Unit]]:
         strata: dict[tuple[str | None, ...], list[Unit]] = {}
