@@ -249,8 +249,7 @@ class _Counting:
         units = {_code(population): units for population, _, units in counted}
         if kind == "proportion" and units.get("denominator"):
             share = Decimal(len(units.get("numerator", ()))) / len(units["denominator"])
-            unit = {"unit": "1", "system": "http://unitsofmeasure.org", "code": "1"}
-            return {"measureScore": {"value": _rounded(share), **unit}}
+            return {"measureScore": {"value": _rounded(share)}}
         if kind == "continuous-variable" and (lines := units.get("measure-observation")):
             total = sum((Decimal(elements.part(one.focus, "amount")["value"]) for one in lines), Decimal(0))
             return {"measureScore": {"value": total, "unit": "NOK", "system": _CURRENCY, "code": "NOK"}}
@@ -267,10 +266,9 @@ class _Counting:
             pairs = [rule.pair(value, seen[place]) for place, (rule, value) in enumerate(zip(rules, key, strict=True))]
             if None not in pairs:
                 strata.append(self._stratum(rules, key, [pair for pair in pairs if pair], apt, parted))
-        if not strata:
-            return None
         # One by components has no code in the Measure (R4 mea-1), and so none here: its strata name their components.
-        return {**({"code": [stratifier["code"]]} if "code" in stratifier else {}), "stratum": strata}
+        made = {"code": [stratifier["code"]]} if "code" in stratifier else {}
+        return made | ({"stratum": strata} if strata else {})
 
     def _parted(self, rules: Sequence[Rule], units: Iterable[Unit]) -> dict[tuple[str | None, ...], list[Unit]]:
         strata: dict[tuple[str | None, ...], list[Unit]] = {}
@@ -344,13 +342,18 @@ def coverage(measure: Resource, groups: Sequence[Resource]) -> list[str]:
     kind = elements.code(measure.get("scoring"))
     if kind == "cohort":
         total = sum(_count(group, "initial-population") for group in groups)
-        stated = sum(_count(group, "initial-population") for group in groups if group.get("code", {}).get("coding"))
+        stated = sum(_count(group, "initial-population") for group in groups if not _unstated(group))
         return [f"{stated} av {total} har oppgitt det / {stated} of {total} state it."]
     if kind == "proportion":
         return [
             f"{_label(group)}: {_count(group, 'numerator')} av / of {_count(group, 'denominator')}." for group in groups
         ]
     return [_of_money(group) for group in groups]
+
+
+def _unstated(group: Resource) -> bool:
+    """Whether it counts those that did not say."""
+    return elements.code(group.get("code")) == "ikke-oppgitt"
 
 
 def _of_money(group: Resource) -> str:

@@ -45,9 +45,7 @@ def test_file_id_url_and_name_follow_from_each_other(path: Any) -> None:
     if resource["resourceType"] != "NamingSystem":  # which has neither url nor version in R4
         assert resource["url"] == f"{CANONICAL}/{resource['resourceType']}/{id}"
         assert resource["version"] == "1.0.0"
-    drafts = {"nep-focus-area-to-goal", "nep-portfolio", "nep-portfolio-diff"}
-    code_system = resource["resourceType"] in ("CodeSystem", "ValueSet")  # nep-portfolio is one as well
-    assert resource["status"] == ("draft" if id in drafts and not code_system else "active")
+    assert resource["status"] == ("draft" if id == "nep-focus-area-to-goal" else "active")
     assert resource["publisher"]
 
 
@@ -134,6 +132,8 @@ def test_composite_components_are_our_parameters_of_one_finance_line() -> None:
         ("finance-year", "date"),
         ("funding-source", "token"),
         ("funder", "reference"),
+        ("finance-solution", "token"),
+        ("finance-stated", "token"),
     ]
     for part, component in zip(parts, finance["component"], strict=True):
         assert part["expression"] == f"{finance['expression']}.{component['expression']}"

@@ -43,7 +43,7 @@ def parts(report: Resource) -> Iterator[tuple[Resource, Resource]]:
     for group in report["group"]:
         yield group, group
         for stratifier in group.get("stratifier", ()):
-            for stratum in stratifier["stratum"]:
+            for stratum in stratifier.get("stratum", ()):
                 yield group, stratum
 
 
@@ -57,7 +57,7 @@ def strata(report: Resource, group: int, code: str) -> dict[str, Resource]:
     )
     return {
         " ".join(one["value"]["text"] for one in stratum.get("component", [stratum])): stratum
-        for stratum in found["stratum"]
+        for stratum in found.get("stratum", ())
     }
 
 
