@@ -250,9 +250,9 @@ class Plan:
     async def _placed(self, index: int, intent: Intent) -> None:
         """Finds which resource is meant, and what stands there."""
         engine = self.engine
+        record.check_unrecorded(engine, intent.resource_type)
         engine.access.check_interaction(self.caller, intent.method)
         engine.known_type(intent.resource_type)
-        record.check_unrecorded(engine, intent.resource_type)
         _check_form(intent)
         id = intent.id
         if intent.condition is not None:

@@ -39,7 +39,8 @@ class Sql:
     parameters: tuple[Parameter, ...] = ()
 
 
-TRUE, FALSE = Sql("1"), Sql("0")
+# The plus keeps SQLite from folding a whole WHERE away, after which it finds no use for the index that is named.
+TRUE, FALSE = Sql("1"), Sql("+0")
 # Each OR and AND is a level of SQLite's expression tree, which may have 1000: many are joined in groups.
 _WIDE = 100
 

@@ -162,7 +162,7 @@ class TestRefusals:
         [
             (None, "POST", "Task", task("a"), 401, "401 login", "POST Task"),
             ("reader", "POST", "Task", task("a"), 403, "403 forbidden", "POST Task"),
-            ("reporter", "PUT", "Task/t", {**task("a"), "id": "t"}, 403, "403 forbidden Task.basedOn", "Task/t"),
+            ("reporter", "PUT", "Task/t", {**task("a"), "id": "t"}, 403, "403 forbidden Task", "Task/t"),
             ("reporter", "DELETE", "Task/t", None, 403, "403 forbidden", "Task/t"),
             ("secretariat", "DELETE", "Organization/o", None, 409, "409 conflict", "Organization/o"),
             ("secretariat", "POST", "Task", {**task("a"), "status": 1}, 400, "400 structure Task.status", "POST Task"),

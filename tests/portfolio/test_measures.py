@@ -282,14 +282,29 @@ def test_what_is_not_understood_is_refused(portfolio: Registry, url: str, status
 
 
 def test_anonymous_figures_are_of_what_anyone_may_see(changed: Registry) -> None:
+    """A report is for its parties until its round is closed."""
+    (round,) = changed.matches(f"Task?identifier={C}/sid/runde|2021-11")
     (report,) = changed.matches(f"Task?code=statusrapport&group-identifier={C}/sid/runde|2021-11&status-color=rod")
-    label = {"system": "http://terminology.hl7.org/CodeSystem/v3-Confidentiality", "code": "R"}
-    changed.send("PUT", f"Task/{report['id']}", {**report, "meta": {**report["meta"], "security": [label]}})
-    url = "Measure/nep-m-status/$evaluate-measure?periodStart=2021-11-01&periodEnd=2021-11-30"
+    changed.send("POST", "Task", _anew(round, identifier="runde", value="2031-01", status="in-progress"))
+    submitted = {"coding": [{"system": f"{C}/CodeSystem/nep-report-status", "code": "innsendt"}]}
+    named = {"system": f"{C}/sid/runde", "value": "2031-01"}
+    again = _anew(report, identifier="statusrapport", value="2031-01:NEP-9001", businessStatus=submitted)
+    changed.send("POST", "Task", {**again, "groupIdentifier": named})
+    url = "Measure/nep-m-status/$evaluate-measure?round=2031-01"
     answer: httpx.Response = changed.answer("GET", url, headers={**FHIR, "Authorization": ""})
-    assert [counts(group)["initial-population"] for group in answer.json()["group"]] == [19, 20, 0, 0]
+    assert [counts(group)["initial-population"] for group in answer.json()["group"]] == [0, 0, 0, 0]
     assert "only what you may see" in answer.json()["text"]["div"]
-    assert [counts(group)["initial-population"] for group in changed.get(url)["group"]] == [19, 20, 1, 0]
+    assert [counts(group)["initial-population"] for group in changed.get(url)["group"]] == [0, 0, 1, 0]
+
+
+def _anew(task: Resource, *, identifier: str, value: str, **more: Any) -> Resource:
+    """A new Task that says the same under another identifier."""
+    kept = {
+        name: item
+        for name, item in task.items()
+        if name not in ("id", "meta", "output" if identifier == "runde" else "")
+    }
+    return {**kept, "identifier": [{"system": f"{C}/sid/{identifier}", "value": value}], **more}
 
 
 @pytest.mark.parametrize(

@@ -102,7 +102,7 @@ def test_an_unknown_round_has_no_reports(enforced: Registry) -> None:
 def test_it_is_the_secretariats(enforced: Registry) -> None:
     anonymous = httpx.AsyncClient(transport=enforced._client._transport, base_url=f"{BASE}/")
     answer = enforced._runner.run(anonymous.get("Task/$remarks?round=2021-11"))
-    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (403, "forbidden")
+    assert (answer.status_code, answer.json()["issue"][0]["code"]) == (401, "login")
 
 
 def test_a_remark_goes_when_what_it_said_is_mended_and_the_past_still_has_it(
