@@ -18,9 +18,11 @@ from server.auth.clients import registration
 from server.auth.tokens import Tokens, duration
 from server.connection import connection
 from server.definitions.snapshots import DefinitionError
+from server.editions import faults, keys_from, keys_of
 from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
 from server.load import Loaded, load, publish, publish_closed
+from server.portfolio.seal import Seal
 from server.settings import Settings, WrongSetting, read_settings, shown
 from server.store.chain import Link
 from server.store.store import Conflict, Unavailable
@@ -146,6 +148,26 @@ def check(
         print(f"FAULT {fault}")
     print("No faults." if not faults else f"{len(faults)} faults.")
     sys.exit(1 if faults else 0)
+
+
+@cli.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="an edition: the document Bundle as JSON")],
+    keys: Annotated[
+        str, typer.Option(help="the JWKS of who published it, a file or URL; else this installation's")
+    ] = "",
+) -> None:
+    """Check digest and signature of an edition; exit 1 when they do not hold."""
+    try:
+        with _stopping():
+            known = keys_from(keys) if keys else keys_of(Seal.of(_settings().keys).keys())
+        found = faults(file.read_bytes(), known)
+    except (OSError, ValueError) as error:
+        _stop(f"{error}")
+    for fault in found:
+        print(f"FAULT {fault}")
+    print("It is as it was published." if not found else f"{file} is not as it was published.")
+    sys.exit(1 if found else 0)
 
 
 @cli.command()

@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from server import guards, health
+from server import editions, guards, health
 from server.access import Access, Caller
 from server.asking import Asked, asking_of
 from server.auth import endpoint
@@ -128,7 +128,8 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     """The whole application; opens and closes the store with its own life."""
     engine = engine_of(settings, store)
     started = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    operations = {**OPERATIONS, **rounds_of(settings).operations()}
+    rounds = rounds_of(settings)
+    operations = {**OPERATIONS, **rounds.operations()}
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -168,8 +169,9 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     sessions = None if settings.auth == "off" else Sessions.of(settings)
     pages = Pages.of(engine, Door(settings, callers, limits, sessions), issuer)
     metrics = Metrics()
-    # Those for tokens stand before FHIR's own, which take any two names for a type and an id.
-    app.router.routes.extend([*endpoint.routes(settings, issuer), *fhir.routes(), *health.routes(store)])
+    # Those for tokens and keys stand before FHIR's own, which take any two names for a type and an id.
+    app.router.routes.extend([*endpoint.routes(settings, issuer), *editions.routes(rounds.seal)])
+    app.router.routes.extend([*fhir.routes(), *health.routes(store)])
     app.router.routes.extend([*pages.routes(), *metrics.routes()])
     _handle_errors(app, engine, Refusals(pages))
     _surround(app, settings, engine, limits, Refusals(pages), metrics)

@@ -17,6 +17,7 @@ import pytest
 from joserfc.jwk import OKPKey
 
 from server.app import engine_of, rounds_of, store_of
+from server.editions import faults, keys_from, keys_of
 from server.load import load, publish_closed
 from server.portfolio.seal import FILE, holds
 from server.resource import decode
@@ -406,3 +407,19 @@ def _counted(value: Any) -> Iterator[tuple[str, int]]:
     elif isinstance(value, list):
         for item in value:
             yield from _counted(item)
+
+
+class TestVerifying:
+    def test_whoever_has_the_file_and_the_public_key_can_check_it(self, office: Office, tmp_path: Path) -> None:
+        office.close("2021-11")
+        raw = office.run(office.anonymous.get("Bundle/rapport-2021-11")).content
+        known = keys_of(office.get(".well-known/edition-keys", office.anonymous))
+        assert faults(raw, known) == []
+        (told,) = faults(raw.replace(b"HELIKS", b"HELIX"), known)[:1]
+        assert "digest" in told
+        other = OKPKey.generate_key("Ed25519")
+        assert faults(raw, [other]) == ["no key that was given has signed this content"]
+        assert faults(b'{"resourceType":"Task"}', known) == ["not a document Bundle"]
+        (tmp_path / "keys.json").write_text(json.dumps({"nothing": 1}))
+        with pytest.raises(ValueError, match="JSON Web Key Set"):
+            keys_from(str(tmp_path / "keys.json"))
