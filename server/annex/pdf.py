@@ -1,0 +1,160 @@
+"""The annex as PDF, typeset by Typst: tagged (PDF/UA-1, and PDF/A-2a for keeping), A4, in Norwegian.
+
+What was reported reaches the template as strings in JSON, and a string is never read as markup. Nothing is fetched,
+and the fonts are Typst's own. PDF/UA refuses a character that no font has, so what these lack is written as its
+number, [U+1F600]: the text itself is in every other form of the annex.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import typst
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from server.annex.layout import Fact, Paper, Part, Section, Shown, Table
+
+TEMPLATE = Path(__file__).parent / "templates" / "annex.typ"
+
+# Runs of characters of which every assigned one was found in Typst's own fonts (Libertinus Serif, New Computer
+# Modern, DejaVu Sans Mono), each set by itself under PDF/UA-1. tests/annex/test_pdf.py sets them all.
+COVERED = (
+    (0x0020, 0x0484), (0x0487, 0x04FF), (0x1D00, 0x1DBF), (0x1E00, 0x2040), (0x2044, 0x2052), (0x2054, 0x20C0),
+    (0x2100, 0x211E), (0x2126, 0x2151), (0x2153, 0x2184), (0x2190, 0x23FF), (0x2460, 0x2606), (0x2609, 0x262F),
+)  # fmt: skip
+_UNSET = ("Cc", "Cn", "Co", "Cs")
+_markdown = MarkdownIt("commonmark", {"html": False})
+
+Block = dict[str, Any]
+"""{"kind": "text" or "item", "mark": the item's bullet or number, "runs": [[text, "" or "strong" or "emph"]]}"""
+
+
+def pages(paper: Paper, date: str) -> bytes:
+    """The PDF. `date` is the edition's instant: the file states it as its own, so that its bytes stay the same."""
+    made: bytes = typst.compile(
+        {"main.typ": TEMPLATE.read_bytes()},
+        format="pdf",
+        font_paths=_fonts(),
+        sys_inputs={"data": json.dumps(_paper(paper), ensure_ascii=False)},
+        pdf_standards=["ua-1", "a-2a"],
+        timestamp=int(datetime.fromisoformat(date).timestamp()),
+    )
+    return made
+
+
+@cache
+def _fonts() -> typst.Fonts:
+    return typst.Fonts(include_system_fonts=False)
+
+
+def settable(text: str) -> str:
+    """The text with what no font has as [U+…]; line ends are kept."""
+    return "".join(
+        char if char == "\n" or _is_covered(char) else f"[U+{ord(char):04X}]"
+        for char in unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\t", " ")
+    )
+
+
+def _is_covered(char: str) -> bool:
+    code = ord(char)
+    return any(first <= code <= last for first, last in COVERED) and unicodedata.category(char) not in _UNSET
+
+
+def _paper(paper: Paper) -> dict[str, Any]:
+    return {
+        "number": paper.number,
+        "title": settable(paper.title),
+        "status": paper.status,
+        "day": paper.day,
+        "period": paper.period,
+        "reason": settable(paper.reason),
+        "replaces": paper.replaces,
+        "overview": _table(paper.overview),
+        "parts": [_part(part) for part in paper.parts],
+    }
+
+
+def _part(part: Part) -> dict[str, Any]:
+    return {"title": settable(part.title), "sections": [_section(section) for section in part.sections]}
+
+
+def _section(section: Section) -> dict[str, Any]:
+    return {
+        "number": section.number,
+        "name": settable(section.name),
+        "facts": [_fact(fact) for fact in section.facts],
+        "prose": [_fact(fact) for fact in section.prose],
+        "tables": [_table(table) for table in section.tables],
+    }
+
+
+def _fact(fact: Fact) -> dict[str, Any]:
+    return {"nb": fact.nb, "en": fact.en, "cell": _cell(fact.shown)}
+
+
+def _table(table: Table) -> dict[str, Any]:
+    return {
+        "name": table.name,
+        "nb": table.nb,
+        "en": table.en,
+        "columns": [{"nb": column.nb, "en": column.en, "kind": column.kind} for column in table.columns],
+        "rows": [[_cell(cell) for cell in row] for row in table.rows],
+    }
+
+
+def _cell(cell: Shown) -> dict[str, Any]:
+    text = settable(cell.text)
+    found: dict[str, Any] = {"kind": cell.kind, "colour": cell.colour, "head": cell.head}
+    if cell.kind == "markdown":
+        return found | {"blocks": list(blocks(text))}
+    return found | {"blocks": [{"kind": "text", "mark": "", "runs": [[text, ""]]}] if text else []}
+
+
+def blocks(text: str) -> Iterator[Block]:
+    """A reporter's markdown as paragraphs and list items: its headings become paragraphs, its HTML stays text."""
+    marks: list[int | None] = []
+    item = ""
+    for token in _markdown.parse(text):
+        match token.type:
+            case "ordered_list_open":
+                marks.append(int(token.attrs.get("start", 1)))
+            case "bullet_list_open":
+                marks.append(None)
+            case "ordered_list_close" | "bullet_list_close":
+                marks.pop()
+            case "list_item_open":
+                item = "•" if marks[-1] is None else f"{marks[-1]}."
+                marks[-1] = None if marks[-1] is None else marks[-1] + 1
+            case "inline":
+                yield _block(item, _runs(token.children or []))
+                item = ""
+            case "fence" | "code_block":
+                yield _block(item, [[token.content.rstrip("\n"), ""]])
+                item = ""
+
+
+def _block(item: str, runs: list[list[str]]) -> Block:
+    return {"kind": "item" if item else "text", "mark": item, "runs": runs}
+
+
+def _runs(tokens: list[Token]) -> list[list[str]]:
+    runs: list[list[str]] = []
+    styles: list[str] = []
+    for token in tokens:
+        match token.type:
+            case "strong_open" | "em_open":
+                styles.append("strong" if token.type == "strong_open" else "emph")
+            case "strong_close" | "em_close":
+                styles.pop()
+            case "softbreak" | "hardbreak":
+                runs.append(["\n", ""])
+            case _:
+                runs.append([token.content, styles[-1] if styles else ""])
+    return [run for run in runs if run[0]]
