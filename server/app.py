@@ -20,6 +20,7 @@ from starlette.responses import Response
 
 from server import headers, health
 from server.access import Access, Caller
+from server.annex import routes as annexes
 from server.auth import endpoint
 from server.auth.callers import caller_of
 from server.auth.issuer import Issuer
@@ -140,6 +141,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     # Before FHIR's own, which take any two names for a type and an id.
     app.router.routes.extend([*endpoint.routes(settings, issuer), *fhir.routes(), *health.routes(store)])
     app.router.routes.extend(pages.routes(engine, callers))
+    app.router.routes.extend(annexes.routes(engine, callers, operations))
     metrics = Metrics()
     app.router.routes.extend(metrics.routes())
     app.add_exception_handler(FhirError, _refused)

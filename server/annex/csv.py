@@ -51,7 +51,7 @@ def _table(annex: Annex, form: Form) -> str:
 
 
 def written(cell: Cell, kind: Kind) -> str:
-    """A cell as text that loses nothing: "" for blank, dates as in FHIR, amounts with a point, lists with semicolons."""
+    """A cell as text that loses nothing: "" for blank, dates as in FHIR, amounts with a point, lists by semicolon."""
     match cell:
         case None:
             return ""

@@ -106,7 +106,8 @@ def paper(annex: Annex, zone: ZoneInfo) -> Paper:
         replaces=annex.replaces,
         overview=_table(words, overview, annex.rows("initiatives"), _OVERVIEW),
         parts=tuple(
-            Part(chapter.title, tuple(_section(words, entry) for entry in chapter.entries)) for chapter in annex.chapters
+            Part(chapter.title, tuple(_section(words, entry) for entry in chapter.entries))
+            for chapter in annex.chapters
         ),
     )
 

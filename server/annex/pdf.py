@@ -8,6 +8,8 @@ number, [U+1F600]: the text itself is in every other form of the annex.
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 import unicodedata
 from collections.abc import Iterator
 from datetime import datetime
@@ -29,24 +31,27 @@ COVERED = (
     (0x0020, 0x0484), (0x0487, 0x04FF), (0x1D00, 0x1DBF), (0x1E00, 0x2040), (0x2044, 0x2052), (0x2054, 0x20C0),
     (0x2100, 0x211E), (0x2126, 0x2151), (0x2153, 0x2184), (0x2190, 0x23FF), (0x2460, 0x2606), (0x2609, 0x262F),
 )  # fmt: skip
+_LINE_END = re.compile(r"\r\n?")
+_LONG = re.compile(r"\S{41,}")
+_PIECE = re.compile(r"\S{1,15}")
 _UNSET = ("Cc", "Cn", "Co", "Cs")
 _markdown = MarkdownIt("commonmark", {"html": False})
 
 Block = dict[str, Any]
-"""{"kind": "text" or "item", "mark": the item's bullet or number, "runs": [[text, "" or "strong" or "emph"]]}"""
+"""{"kind": "text", "bullet" or "number", "number": of an item, "runs": [[text, "" or "strong" or "emph"]]}"""
 
 
 def pages(paper: Paper, date: str) -> bytes:
     """The PDF. `date` is the edition's instant: the file states it as its own, so that its bytes stay the same."""
-    made: bytes = typst.compile(
-        {"main.typ": TEMPLATE.read_bytes()},
+    return typst.compile(
+        TEMPLATE,
+        root=TEMPLATE.parent,
         format="pdf",
         font_paths=_fonts(),
         sys_inputs={"data": json.dumps(_paper(paper), ensure_ascii=False)},
         pdf_standards=["ua-1", "a-2a"],
         timestamp=int(datetime.fromisoformat(date).timestamp()),
     )
-    return made
 
 
 @cache
@@ -55,11 +60,13 @@ def _fonts() -> typst.Fonts:
 
 
 def settable(text: str) -> str:
-    """The text with what no font has as [U+…]; line ends are kept."""
-    return "".join(
+    """The text with what no font has as [U+…], and places to break in words of more than 40 characters. Line ends
+    are kept."""
+    plain = "".join(
         char if char == "\n" or _is_covered(char) else f"[U+{ord(char):04X}]"
-        for char in unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\t", " ")
+        for char in _LINE_END.sub("\n", unicodedata.normalize("NFC", text)).replace("\t", " ")
     )
+    return _LONG.sub(lambda word: "\N{ZERO WIDTH SPACE}".join(_PIECE.findall(word[0])), plain)
 
 
 def _is_covered(char: str) -> bool:
@@ -71,6 +78,7 @@ def _paper(paper: Paper) -> dict[str, Any]:
     return {
         "number": paper.number,
         "title": settable(paper.title),
+        "running": settable(textwrap.shorten(paper.title, 100, placeholder=" …")),
         "status": paper.status,
         "day": paper.day,
         "period": paper.period,
@@ -114,34 +122,29 @@ def _cell(cell: Shown) -> dict[str, Any]:
     found: dict[str, Any] = {"kind": cell.kind, "colour": cell.colour, "head": cell.head}
     if cell.kind == "markdown":
         return found | {"blocks": list(blocks(text))}
-    return found | {"blocks": [{"kind": "text", "mark": "", "runs": [[text, ""]]}] if text else []}
+    return found | {"blocks": [{"kind": "text", "runs": [[text, ""]]}] if text else []}
 
 
 def blocks(text: str) -> Iterator[Block]:
     """A reporter's markdown as paragraphs and list items: its headings become paragraphs, its HTML stays text."""
-    marks: list[int | None] = []
-    item = ""
+    numbers: list[int | None] = []
+    item: Block = {}
     for token in _markdown.parse(text):
         match token.type:
             case "ordered_list_open":
-                marks.append(int(token.attrs.get("start", 1)))
+                numbers.append(int(token.attrs.get("start", 1)))
             case "bullet_list_open":
-                marks.append(None)
+                numbers.append(None)
             case "ordered_list_close" | "bullet_list_close":
-                marks.pop()
+                numbers.pop()
             case "list_item_open":
-                item = "•" if marks[-1] is None else f"{marks[-1]}."
-                marks[-1] = None if marks[-1] is None else marks[-1] + 1
-            case "inline":
-                yield _block(item, _runs(token.children or []))
-                item = ""
-            case "fence" | "code_block":
-                yield _block(item, [[token.content.rstrip("\n"), ""]])
-                item = ""
-
-
-def _block(item: str, runs: list[list[str]]) -> Block:
-    return {"kind": "item" if item else "text", "mark": item, "runs": runs}
+                number = numbers[-1]
+                item = {"kind": "bullet"} if number is None else {"kind": "number", "number": number}
+                numbers[-1] = None if number is None else number + 1
+            case "inline" | "fence" | "code_block":
+                runs = _runs(token.children) if token.children else [[token.content.rstrip("\n"), ""]]
+                yield {"kind": "text", **item, "runs": runs}
+                item = {}
 
 
 def _runs(tokens: list[Token]) -> list[list[str]]:

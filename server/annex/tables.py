@@ -18,7 +18,6 @@ import msgspec
 from server.resource import Resource
 
 
-
 @dataclass(frozen=True, slots=True)
 class Light:
     """A reported colour: `code` is rod, gul, gronn or oppfylt, `word` as it was printed (Gul, Noen utfordringer)."""
@@ -288,7 +287,11 @@ def _costs(of: _Initiative) -> Iterator[Row]:
 
 def _operations(of: _Initiative) -> Iterator[Row]:
     for line in _lines(of.plan, "drift"):
-        yield {"solution": _word(line.get("solution")), "year": _year(line), "change_mnok": _millions(line.get("amount"))}
+        yield {
+            "solution": _word(line.get("solution")),
+            "year": _year(line),
+            "change_mnok": _millions(line.get("amount")),
+        }
 
 
 def _benefits(of: _Initiative) -> Iterator[Row]:
@@ -300,12 +303,13 @@ def _benefits(of: _Initiative) -> Iterator[Row]:
     for place, goal in enumerate(goals):
         target: Resource = next(iter(goal.get("target", [])), {})
         text = goal.get("description", {}).get("text")
+        assessments = (str(one["citation"]) for one in goal.get("documentation", []) if "citation" in one)
         yield {
             "years": target.get("due", {}).get("value"),
             "net_value_mnok": _millions(target.get("detailQuantity")),
             "other_benefit": None if text == _NO_OTHER_BENEFIT else text,
             "beneficiaries": beneficiaries[place] if place < len(beneficiaries) else None,
-            "assessment": next((str(one["citation"]) for one in goal.get("documentation", []) if "citation" in one), ""),
+            "assessment": next(assessments, None),
         }
 
 

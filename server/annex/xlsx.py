@@ -6,6 +6,7 @@ The same annex gives the same bytes: openpyxl states the time of writing in two 
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime
@@ -14,7 +15,6 @@ from typing import Any, assert_never
 
 from openpyxl import Workbook  # type: ignore[import-untyped]
 from openpyxl.cell import WriteOnlyCell  # type: ignore[import-untyped]
-from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # type: ignore[import-untyped]
 from openpyxl.styles import Alignment, Font, PatternFill  # type: ignore[import-untyped]
 from openpyxl.utils import get_column_letter  # type: ignore[import-untyped]
 from openpyxl.worksheet.worksheet import Worksheet  # type: ignore[import-untyped]
@@ -26,6 +26,8 @@ LONGEST = 32_767
 """Characters in a cell: Excel's limit."""
 
 _CUT = " … [forkortet, hele teksten står i CSV / cut, the whole text is in the CSV]"
+# What XML 1.0 has no way to write.
+_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _CORE = "docProps/core.xml"
 _WIDTHS: dict[Kind, int] = {
@@ -48,7 +50,7 @@ _TOP = Alignment(vertical="top")
 def workbook(annex: Annex) -> bytes:
     """The .xlsx."""
     book = Workbook(write_only=True)
-    book.properties.title = annex.title
+    book.properties.title = _text(annex.title)
     book.properties.identifier = annex.number
     book.properties.creator = "Nasjonal e-helseportefølje"
     book.properties.language = "nb"
@@ -146,5 +148,5 @@ def _content(cell: Cell, kind: Kind) -> str | int | Decimal | date | None:
 
 def _text(text: str) -> str:
     """What a cell can hold: no control characters, and no more than Excel takes, with a word where it was cut."""
-    kept: str = ILLEGAL_CHARACTERS_RE.sub("\N{REPLACEMENT CHARACTER}", text)
+    kept = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
     return kept if len(kept) <= LONGEST else kept[: LONGEST - len(_CUT)] + _CUT
