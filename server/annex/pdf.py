@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterator
@@ -17,13 +19,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import typst
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from server.annex.layout import Fact, Paper, Part, Section, Shown, Table
 
-TEMPLATE = Path(__file__).parent / "templates" / "annex.typ"
+_TYPESET = str(Path(__file__).with_name("typeset.py"))
 
 # Runs of characters of which every assigned one was found in Typst's own fonts (Libertinus Serif, New Computer
 # Modern, DejaVu Sans Mono), each set by itself under PDF/UA-1. tests/annex/test_pdf.py sets them all.
@@ -42,36 +43,32 @@ Block = dict[str, Any]
 
 
 def pages(paper: Paper, date: str) -> bytes:
-    """The PDF. `date` is the edition's instant: the file states it as its own, so that its bytes stay the same."""
-    return typst.compile(
-        TEMPLATE,
-        root=TEMPLATE.parent,
-        format="pdf",
-        font_paths=_fonts(),
-        sys_inputs={"data": json.dumps(_paper(paper), ensure_ascii=False)},
-        pdf_standards=["ua-1", "a-2a"],
-        timestamp=int(datetime.fromisoformat(date).timestamp()),
-    )
-
-
-@cache
-def _fonts() -> typst.Fonts:
-    return typst.Fonts(include_system_fonts=False)
+    """The PDF. `date` is the edition's instant: the file states it as its own, so that its bytes stay the same.
+    RuntimeError with what Typst says when it cannot be set."""
+    data = json.dumps(_paper(paper), ensure_ascii=False).encode()
+    seconds = int(datetime.fromisoformat(date).timestamp())
+    # -I: neither the environment nor the working folder has a say in what is run.
+    done = subprocess.run([sys.executable, "-I", _TYPESET, str(seconds)], input=data, capture_output=True, check=False)
+    if done.returncode:
+        raise RuntimeError(f"typeset.py ended with {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}")
+    return done.stdout
 
 
 def settable(text: str) -> str:
     """The text with what no font has as [U+…], and places to break in words of more than 40 characters. Line ends
     are kept."""
-    plain = "".join(
-        char if char == "\n" or _is_covered(char) else f"[U+{ord(char):04X}]"
-        for char in _LINE_END.sub("\n", unicodedata.normalize("NFC", text)).replace("\t", " ")
-    )
-    return _LONG.sub(lambda word: "\N{ZERO WIDTH SPACE}".join(_PIECE.findall(word[0])), plain)
+    plain = _LINE_END.sub("\n", unicodedata.normalize("NFC", text)).replace("\t", " ")
+    shown = _uncovered().sub(lambda char: f"[U+{ord(char[0]):04X}]", plain)
+    return _LONG.sub(lambda word: "\N{ZERO WIDTH SPACE}".join(_PIECE.findall(word[0])), shown)
 
 
-def _is_covered(char: str) -> bool:
-    code = ord(char)
-    return any(first <= code <= last for first, last in COVERED) and unicodedata.category(char) not in _UNSET
+@cache
+def _uncovered() -> re.Pattern[str]:
+    """A character outside COVERED, or one in it that is not assigned or a control."""
+    ranges = "".join(f"{chr(first)}-{chr(last)}" for first, last in COVERED)
+    chars = (chr(code) for first, last in COVERED for code in range(first, last + 1))
+    unset = "".join(re.escape(char) for char in chars if unicodedata.category(char) in _UNSET)
+    return re.compile(f"[^\n{ranges}]|[{unset}]")
 
 
 def _paper(paper: Paper) -> dict[str, Any]:
