@@ -47,7 +47,7 @@ def pages(paper: Paper, date: str) -> bytes:
     RuntimeError with what Typst says when it cannot be set."""
     data = json.dumps(_paper(paper), ensure_ascii=False).encode()
     seconds = int(datetime.fromisoformat(date).timestamp())
-    # -I: neither the environment nor the working folder has a say in what is run.
+    # -I: neither the environment nor a folder has a say in what it imports; its own has a csv.py and an html.py.
     done = subprocess.run([sys.executable, "-I", _TYPESET, str(seconds)], input=data, capture_output=True, check=False)
     if done.returncode:
         raise RuntimeError(f"typeset.py ended with {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}")

@@ -17,6 +17,7 @@ from tests.annex.build import HOSTILE, saying
 pytestmark = pytest.mark.xdist_group("annex")
 
 OSLO = ZoneInfo("Europe/Oslo")
+SHORT = {name: text for name, text in HOSTILE.items() if name != "long text"}
 
 
 def pdf_of(tables: Annex) -> PdfReader:
@@ -81,7 +82,7 @@ def test_its_outline_leads_to_every_initiative(portfolio: PdfReader) -> None:
     assert titles[24] == "NEP-0025 HELIKS"
 
 
-@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("text", SHORT.values(), ids=SHORT)
 def test_a_reporters_text_is_set_and_never_obeyed(text: str) -> None:
     reader = pdf_of(annex(saying(text)))
     shown = squeezed(reader)
