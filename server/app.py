@@ -21,6 +21,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from server import editions, guards, health
 from server.access import Access, Caller
+from server.annex import routes as annexes
 from server.asking import Asked, asking_of
 from server.auth import endpoint
 from server.auth.callers import CallerOf, caller_of
@@ -167,12 +168,13 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
         engine, callers, settings.body_limit, lambda: statement(engine.parser.parameters.newest), operations, limits
     )
     sessions = None if settings.auth == "off" else Sessions.of(settings)
-    pages = Pages.of(engine, Door(settings, callers, limits, sessions), issuer)
+    door = Door(settings, callers, limits, sessions)
+    pages = Pages.of(engine, door, issuer)
     metrics = Metrics()
     # Those for tokens and keys stand before FHIR's own, which take any two names for a type and an id.
     app.router.routes.extend([*endpoint.routes(settings, issuer), *editions.routes(rounds.seal)])
     app.router.routes.extend([*fhir.routes(), *health.routes(store)])
-    app.router.routes.extend([*pages.routes(), *metrics.routes()])
+    app.router.routes.extend([*annexes.routes(engine, door.caller, operations), *pages.routes(), *metrics.routes()])
     _handle_errors(app, engine, Refusals(pages))
     _surround(app, settings, engine, limits, Refusals(pages), metrics)
     return app

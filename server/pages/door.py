@@ -74,6 +74,10 @@ class Door:
             asking.caller = caller
         return Visitor(caller, session)
 
+    async def caller(self, request: Request) -> Caller:
+        """Who asks, for what draws no page."""
+        return (await self.visitor(request)).caller
+
     def account(self, asked: Asked, session: Session | None) -> Account:
         """What the head of a page says of who is signed in, and where to sign in or out."""
         lasting = [pair for pair in asked.pairs if pair[0] == "lang"]

@@ -285,11 +285,18 @@ def _to(resource: Resource) -> Resource:
 
 
 def _order(task: Resource) -> tuple[int, str, str]:
-    """By chapter, then by the number that the source gave it: 001:NEP-0001:LEV:2 comes before …:10."""
+    """By chapter, then by the number that the last report gave it: 001:NEP-0001:LEV:2 comes before …:10; a
+    prerequisite's number is its code. What was never imported goes by its first identifier."""
     kind = _kind(task)
-    value = str(next((one.get("value", "") for one in task.get("identifier", [])), ""))
+    identifiers = task.get("identifier", [])
+    imported = [one for one in identifiers if str(one.get("system", "")).endswith("/sid/import")]
+    value = str(next((one.get("value", "") for one in (*imported[::-1], *identifiers)), ""))
     head, _, number = value.rpartition(":")
-    return (_CHAPTERS.index(kind) if kind in _CHAPTERS else len(_CHAPTERS), head, number.rjust(12, "0"))
+    return (
+        _CHAPTERS.index(kind) if kind in _CHAPTERS else len(_CHAPTERS),
+        head,
+        number.rjust(12, "0") if number.isdigit() else number,
+    )
 
 
 def _kind(task: Resource) -> str:
