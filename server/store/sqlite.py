@@ -20,9 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from server.search.query import Cursor, Include, Query
-from server.store import sqlite_build, sqlite_check
+from server.store import instants, sqlite_build, sqlite_check
+from server.store.instants import microseconds
 from server.store.sqlite_read import KnownNames, Reader, current, newest
-from server.store.sqlite_schema import connect, failure, interrupted, microseconds, prepare, unavailable
+from server.store.sqlite_schema import connect, failure, interrupted, prepare, unavailable
 from server.store.sqlite_unit import Rehearsed, Working
 from server.store.sqlite_writer import Writer
 from server.store.store import Indexed, Indexing, Moment, Page, Unavailable, Unit, Version
@@ -39,10 +40,6 @@ _STEPS_BETWEEN_LOOKS = 2_000
 _WRITER_CACHE_KIB, _READER_CACHE_KIB = 65_536, 8_192
 
 
-def _now() -> int:
-    return time.time_ns() // 1000
-
-
 class SqliteStore:
     """The Store kept in the file at `path`, whose folder is made when missing. Several processes may share it.
 
@@ -57,7 +54,7 @@ class SqliteStore:
         time_limit: float = 5.0,
         patience: float = 5.0,
         readers: int = 16,
-        now: Callable[[], int] = _now,
+        now: Callable[[], int] = instants.now,
     ) -> None:
         self.path = Path(path)
         self._time_limit = time_limit

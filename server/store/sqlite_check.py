@@ -11,8 +11,9 @@ from typing import Any
 from server.resource import decode
 from server.search.query import Kind
 from server.store.sqlite_build import finished
-from server.store.sqlite_schema import COLUMNS, KINDS, PREFIX
+from server.store.sqlite_schema import COLUMNS, KINDS
 from server.store.store import Indexed
+from server.store.terms import PREFIX
 
 Index = Callable[[dict[str, Any]], Indexed]
 

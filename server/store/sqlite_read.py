@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from server.search.query import Cursor, Include, Query
 from server.store import sqlite_search
+from server.store.instants import instant_text, microseconds
 from server.store.sqlite_criteria import Criteria, Sql, marks
-from server.store.sqlite_schema import instant_text, microseconds
 from server.store.store import Moment, Page, Version
+from server.store.terms import counted, newest_first
 
 _COLUMNS = "q.ref, v.version_id, v.vid, v.instant, v.method, c.body"
 _SOURCE = "version v JOIN resource q ON q.rid = v.rid LEFT JOIN content c ON c.vid = v.vid"
@@ -183,14 +184,14 @@ class Reader:
         query = search.query
         if query.count and query.cursor is None and not more:
             return found
-        if not sqlite_search.counted(query):
+        if not counted(query):
             return None
         counting = search.total()
         total: int = self.connection.execute(counting.text, counting.parameters).fetchall()[0][0]
         return total
 
     def _cursor(self, query: Query, row: tuple[int, ...], last: Version) -> Cursor:
-        if query.sort and sqlite_search.newest_first(query):
+        if query.sort and newest_first(query):
             return Cursor((microseconds(last.last_updated),), last.ordinal)
         return Cursor(tuple(row[1:]), row[0])
 

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
@@ -24,9 +22,6 @@ from server.search.query import Kind
 from server.store.store import Unavailable
 
 VERSION = 2
-PREFIX = 48
-"""Characters of a folded string that its index key holds."""
-
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 # The columns of each index table, in the order of its clustering.
@@ -167,18 +162,3 @@ def failure(error: sqlite3.Error) -> Exception:
 
 def interrupted(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def microseconds(instant: str) -> int:
-    """Microseconds since 1970 of an instant written as in Moment. ValueError for anything else."""
-    return (datetime.fromisoformat(instant) - _EPOCH) // _MICROSECOND
-
-
-@lru_cache(maxsize=4096)
-def instant_text(instant: int) -> str:
-    """Microseconds since 1970 as text, as in Moment."""
-    return (_EPOCH + timedelta(microseconds=instant)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -14,10 +14,12 @@ from functools import cache
 from typing import Any, NoReturn
 
 from server.store import sqlite_build
+from server.store.instants import instant_text
 from server.store.sqlite_criteria import Criteria, marks
 from server.store.sqlite_read import KnownNames, found_ids, newest
-from server.store.sqlite_schema import COLUMNS, KINDS, PREFIX, instant_text, interrupted
+from server.store.sqlite_schema import COLUMNS, KINDS, interrupted
 from server.store.store import Conflict, Indexed, Moment, Ref, Unavailable, Unit, Version, Write
+from server.store.terms import PREFIX
 
 _MOST_NAMES = 100_000
 # 64 rows of 8 values stay below the 999 values that the oldest SQLite takes.
