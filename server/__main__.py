@@ -19,7 +19,7 @@ from server.definitions.snapshots import DefinitionError
 from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
 from server.load import Loaded, load, publish
-from server.settings import Settings, WrongSetting, read_settings
+from server.settings import Settings, WrongSetting, read_settings, shown
 from server.store.store import Conflict, Unavailable
 
 cli = typer.Typer(add_completion=False, no_args_is_help=True, help=__doc__, pretty_exceptions_enable=False)
@@ -131,8 +131,15 @@ def _settings() -> Settings:
 
 def _existing(settings: Settings) -> Settings:
     """Stops where there is no store yet: an empty one, made for a mistyped name, would have no faults."""
-    if not settings.sqlite_path.is_file():
-        _stop(f"PORTFOLIO_STORE={settings.store}: there is no such file; expected a store that was loaded or served")
+    try:
+        exists = asyncio.run(store_of(settings).exists())
+    except Unavailable as error:
+        _stop(f"PORTFOLIO_STORE={shown(settings.store)}: {error}")
+    if not exists:
+        _stop(
+            f"PORTFOLIO_STORE={shown(settings.store)}: there is no such file or database; "
+            "expected a store that was loaded or served"
+        )
     return settings
 
 
@@ -152,7 +159,7 @@ def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
     except DefinitionError as error:
         _stop(str(error))
     except Unavailable as error:
-        _stop(f"PORTFOLIO_STORE={settings.store}: {error}")
+        _stop(f"PORTFOLIO_STORE={shown(settings.store)}: {error}")
 
 
 def _print_unit(path: Path, unit: Loaded, quiet: bool) -> None:

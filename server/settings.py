@@ -12,14 +12,18 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
+from server.store.mongo_driver import database_of
+
 _PREFIX = "PORTFOLIO_"
+SECRETS = Path("/run/secrets")
+"""Where containers find their secrets: a file there named as a setting, in small letters, gives its value unless the
+environment does. An address with a password comes in `portfolio_store`."""
 _UNITS = {"": 1, "kib": 1024, "mib": 1024**2}
 
-# Names that are no settings here, with the values they may have (none: any). The first three and OIDC_… belong to
+# Names that are no settings here, with the values they may have (none: any). The first and OIDC_… belong to
 # parts that are not here yet, and what an installation sets for them already must not stop it; the last two are
 # for the tests.
 _RESERVED: dict[str, tuple[str, ...]] = {
-    "MONGO_DRIVER": ("motor", "pymongo"),
     "CLIENTS": (),
     "TEST_MONGODB": (),
     "SHARED": (),
@@ -35,6 +39,11 @@ def _bytes(text: str) -> str:
 def _store(text: str) -> str:
     if not re.match(r"sqlite:///.|mongodb(\+srv)?://.", text):
         raise ValueError("expected sqlite:///PATH or mongodb://HOST/DATABASE")
+    if text.startswith("mongodb://"):
+        try:
+            database_of(text)
+        except ValueError as error:
+            raise ValueError(f"expected mongodb://HOST/DATABASE, but {error}") from None
     return text
 
 
@@ -63,12 +72,16 @@ def _host(text: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Read from PORTFOLIO_… in the environment, else from `.env`, else the default here."""
+    """Read from PORTFOLIO_… in the environment, else from `.env`, else from SECRETS, else the default here."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     store: Annotated[str, AfterValidator(_store)] = Field(
-        "sqlite:///./data/portfolio.db", description="where the registry keeps everything: sqlite:///PATH"
+        "sqlite:///./data/portfolio.db",
+        description="where the registry keeps everything: sqlite:///PATH or mongodb://HOST/DATABASE",
+    )
+    mongo_driver: Literal["motor", "pymongo"] = Field(
+        "motor", description="of a mongodb:// store: motor, or pymongo for its successor in PyMongo itself"
     )
     auth: Literal["off", "dev"] = Field(
         "dev", description="off: everyone may do everything, loopback only; dev: tokens by the development key"
@@ -108,6 +121,11 @@ class Settings(BaseSettings):
         return Path(self.store.removeprefix("sqlite:///"))
 
 
+def shown(text: str) -> str:
+    """An address without its password, for messages."""
+    return re.sub(r"(?<=://)([^:/@?#]*):[^@/]*@", r"\1:…@", text)
+
+
 class WrongSetting(Exception):
     """The start stops: the setting's name, its value, and what was expected."""
 
@@ -115,17 +133,17 @@ class WrongSetting(Exception):
 def read_settings(**given: object) -> Settings:
     """The settings in force. WrongSetting for the first one that is wrong, or for names that are unknown."""
     _check_names(given.get("_env_file", Settings.model_config["env_file"]))
+    if SECRETS.is_dir():
+        given.setdefault("_secrets_dir", SECRETS)
     try:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         fault = error.errors()[0]
         name = "_".join(str(part) for part in fault["loc"]).upper()
         expected = fault["msg"].removeprefix("Value error, ")
-        raise WrongSetting(f"{_PREFIX}{name}={fault['input']}: {expected}") from None
+        raise WrongSetting(f"{_PREFIX}{name}={shown(str(fault['input']))}: {expected}") from None
     if settings.auth == "off" and settings.host not in ("127.0.0.1", "localhost", "::1"):
         raise WrongSetting(f"PORTFOLIO_AUTH=off: only on loopback, not on PORTFOLIO_HOST={settings.host}")
-    if settings.store.startswith("mongodb"):
-        raise WrongSetting(f"PORTFOLIO_STORE={settings.store}: this version keeps its data in sqlite:///PATH only")
     return settings
 
 

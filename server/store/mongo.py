@@ -56,6 +56,14 @@ class MongoStore:
         self._writing: Writer | None = None
         self._ending: set[asyncio.Task[None]] = set()
 
+    async def exists(self) -> bool:
+        """As Store.exists."""
+        driver = self._connect()
+        try:
+            return bool(await _translated(driver.find(STATE, {"_id": "schema"})))
+        finally:
+            await driver.close()
+
     async def open(self) -> None:
         """As Store.open. Unavailable for a server without transactions."""
         try:
@@ -80,11 +88,16 @@ class MongoStore:
                 "rs.initiate() once (a replica set of one is enough), or name a mongos."
             )
         await driver.put(STATE, {"_id": "schema", "version": VERSION})
-        ((schema,)) = (await driver.find(STATE, {"_id": "schema"}),)
-        if schema[0]["version"] > VERSION:
-            raise Unavailable(f"The database has schema version {schema[0]['version']}; this program knows {VERSION}.")
+        (schema,) = await driver.find(STATE, {"_id": "schema"})
+        if schema["version"] > VERSION:
+            raise Unavailable(
+                f"The database has schema version {schema['version']}; this program knows up to {VERSION}."
+            )
         await driver.create_indexes(VERSIONS, indexes())
-        await driver.put(STATE, CLOCK)
+        if not await driver.find(STATE, {"_id": "clock"}):
+            if await driver.find(VERSIONS, {}, {"_id": 1}, limit=1):
+                raise Unavailable("The database has versions but has lost the document of its clock; restore a backup.")
+            await driver.put(STATE, CLOCK)
 
     async def close(self) -> None:
         """As Store.close."""

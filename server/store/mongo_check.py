@@ -40,8 +40,11 @@ def _indexed(index: Index, body: bytes | None) -> Indexed:
 
 async def check(driver: Driver, index: Index) -> tuple[dict[str, int], list[str]]:
     """As Store.check."""
+    newest = await driver.find(VERSIONS, {}, {"_id": 1}, sort=[("_id", -1)], limit=1)
     clock = await mongo_read.clock(driver)
     found = _Check(index, clock["sequence"], clock["instant"], await _built(driver, clock))
+    if newest and newest[0]["_id"] >> 16 > clock["sequence"]:
+        found.faults.append(f"the clock says commit {clock['sequence']}, the newest is {newest[0]['_id'] >> 16}")
     bound = (clock["sequence"] << 16) | 0xFFFF
     async for resource in _resources(driver, bound):
         found.resource(resource)

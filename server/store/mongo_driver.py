@@ -12,6 +12,7 @@ from typing import Any, Literal, Protocol
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, ReturnDocument, UpdateMany
 from pymongo.errors import (
+    BulkWriteError,
     ConnectionFailure,
     DuplicateKeyError,
     ExecutionTimeout,
@@ -35,7 +36,8 @@ Update = tuple[Mapping[str, Any], Mapping[str, Any]]
 
 # Of a server that says a command makes no sense to it: our own bug, which waiting does not mend.
 _OUR_OWN = frozenset((2, 9, 14, 17, 31, 40, 52, 59, 72, 168))
-_MAX_TIME = 50
+_MAX_TIME, _DUPLICATE = 50, 11000
+_TOO_LARGE = ("TransactionTooLarge", "BSONObjectTooLarge")
 _MANY = 5_000
 
 
@@ -130,7 +132,13 @@ class Driver:
         return list(await cursor.to_list(None))
 
     async def insert(self, collection: str, documents: Sequence[Mapping[str, Any]], session: Session) -> None:
-        await self._database[collection].insert_many(documents, session=session)
+        """Raises DuplicateKeyError where an index that is unique has one already."""
+        try:
+            await self._database[collection].insert_many(documents, session=session)
+        except BulkWriteError as error:
+            if any(one.get("code") == _DUPLICATE for one in error.details.get("writeErrors", ())):
+                raise DuplicateKeyError(str(error), _DUPLICATE, error.details) from error
+            raise
 
     async def update(self, collection: str, updates: Sequence[Update], session: Session | None = None) -> int:
         """Does all of them in one command; the number of documents found."""
@@ -201,6 +209,9 @@ def failure(error: PyMongoError) -> Exception:
     """What an error is to the store's caller: Unavailable for what may pass or be mended beside us, else our bug."""
     if isinstance(error, ExecutionTimeout) or getattr(error, "code", None) == _MAX_TIME:
         return Unavailable("MongoDB took longer than the time limit.", too_costly=True)
+    details = getattr(error, "details", None) or {}
+    if str(details.get("codeName", "")).startswith(_TOO_LARGE):
+        return Unavailable(f"MongoDB cannot hold as much in one commit: {error}", too_costly=True)
     if isinstance(error, ServerSelectionTimeoutError):
         return Unavailable("No MongoDB server that can be written to answers.")
     if isinstance(error, InvalidOperation):

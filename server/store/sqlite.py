@@ -68,6 +68,10 @@ class SqliteStore:
         self._working: Working | None = None
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="sqlite-reader")
 
+    async def exists(self) -> bool:
+        """As Store.exists."""
+        return self.path.is_file()
+
     async def open(self) -> None:
         """As Store.open."""
         sys.setswitchinterval(_SWITCH)

@@ -219,6 +219,10 @@ class Snapshot(Protocol):
 class Store(Protocol):
     """A registry's memory. All methods may raise Unavailable."""
 
+    async def exists(self) -> bool:
+        """Whether there is a store already; asked of one that is not open, and makes nothing."""
+        ...
+
     async def open(self) -> None:
         """Ready for use; makes the schema when empty, refuses one that is newer than this program."""
         ...

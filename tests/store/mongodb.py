@@ -110,7 +110,7 @@ def server() -> Server:
     from importlib.metadata import version as installed
 
     program = str(Path(sys.executable).parent / "secantusd-py")
-    data = ("--storage-path", "{folder}", "--port", "{port}", "--sync-on-commit", "--cache-size", "64M")
+    data = ("--storage-path", "{folder}", "--port", "{port}", "--sync-on-commit")
     return Server((program, *data), f"SecantusDB {installed('secantusdb')}", None)
 
 
