@@ -45,7 +45,7 @@ def pytest_terminal_summary(terminalreporter: Any) -> None:
 
 
 def pytest_sessionfinish() -> None:
-    mongodb.finished([kinds.DATABASE])
+    mongodb.finished(kinds.DATABASE)
 
 
 @pytest.fixture(scope="session")

@@ -70,9 +70,9 @@ def of_mode(page: Resource, mode: str) -> list[Resource]:
     return [entry["resource"] for entry in page.get("entry", []) if entry["search"]["mode"] == mode]
 
 
-def settings_in(folder: Path, profiles: str = "enforce") -> Settings:
+def settings_in(folder: Path, profiles: str = "enforce", **store: str) -> Settings:
     return read_settings(
-        store=f"sqlite:///{folder}/portfolio.db",
+        **{"store": f"sqlite:///{folder}/portfolio.db", **store},
         keys=folder / "keys",
         base_url=BASE,
         profiles=profiles,
@@ -97,9 +97,10 @@ def loaded(folder: Path, *paths: Path, round: str | None = None) -> list[Loaded]
 
 
 @contextmanager
-def registry_in(folder: Path) -> Iterator[Registry]:
+def registry_in(folder: Path, **store: str) -> Iterator[Registry]:
+    """`store`: of the settings, what names another than the one in `folder`."""
     # What tests add is about search: it is bare, and no profile of ours would take it.
-    settings = settings_in(folder, "off")
+    settings = settings_in(folder, "off", **store)
     app = create_app(settings, store_of(settings))
     token = Tokens.of(settings.keys, settings.base).issue("secretariat", "", timedelta(hours=1))
     client = httpx.AsyncClient(

@@ -42,6 +42,13 @@ def made(kind: str, folder: Path, count: int, **options: Any) -> list[Store]:
     return [MongoStore(url, driver=kind, **options) for _ in range(count)]  # type: ignore[arg-type]
 
 
+def named(kind: str, use: str) -> dict[str, str]:
+    """The settings of a new store of that kind, for one use at a time; none for SQLite's, which is in its folder."""
+    if kind == "sqlite":
+        return {}
+    return {"store": mongodb.emptied(f"{DATABASE}_{use}_{kind}"), "mongo_driver": kind}
+
+
 @asynccontextmanager
 async def opened(kind: str, folder: Path, count: int = 1, **options: Any) -> AsyncIterator[list[Store]]:
     stores = made(kind, folder, count, **options)

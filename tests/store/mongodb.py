@@ -155,7 +155,7 @@ def emptied(database: str) -> str:
     return found.url(database)
 
 
-def finished(databases: list[str]) -> None:
+def finished(prefix: str) -> None:
     """Drops what was made on a server that is not ours; stops one that is."""
     if shared.cache_info().currsize == 0:
         return
@@ -164,6 +164,7 @@ def finished(databases: list[str]) -> None:
         found.own.stop()
         return
     client = found.client()
-    for database in databases:
-        client.drop_database(database)
+    for database in client.list_database_names():
+        if database.startswith(prefix):
+            client.drop_database(database)
     client.close()
