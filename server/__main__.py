@@ -1,4 +1,4 @@
-"""python -m server: serve, load, token, check, reindex."""
+"""python -m server: serve, load, token, check, reindex, copy."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import uvicorn
 
 from server.app import create_app, engine_of, store_of
 from server.auth.tokens import Tokens, duration
+from server.copy import Sums, Unlike, copy
 from server.definitions.snapshots import DefinitionError
 from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
@@ -118,6 +119,45 @@ def reindex() -> None:
                 print("\nA SearchParameter changed; beginning again.", file=sys.stderr)
 
     print(f"\r{_run(_existing(_settings()), rebuilt)} versions reindexed.")
+
+
+@cli.command(name="copy")
+def copy_command(
+    source: Annotated[str, typer.Option("--from", help="sqlite:///PATH or mongodb://HOST/DATABASE")],
+    target: Annotated[str, typer.Option("--to", help="the same; empty, or the beginning of a copy that broke off")],
+) -> None:
+    """Copy a store with all versions and moments, and compare the two; goes on where it broke off."""
+    original = _existing(_store_option("--from", source))
+    sums = asyncio.run(_copied(original, _store_option("--to", target)))
+    for kind, digest in sums.digests().items():
+        print(f"\r{sums.counts[kind]:>10} {kind} sha256 {digest}")
+    print("The copy is the same.")
+
+
+def _store_option(name: str, url: str) -> Settings:
+    try:
+        return read_settings(store=url)
+    except WrongSetting as error:
+        _stop(str(error).replace("PORTFOLIO_STORE", name, 1))
+
+
+async def _copied(original: Settings, other: Settings) -> Sums:
+    stores = [store_of(original), store_of(other)]
+    for settings, store in zip((original, other), stores, strict=True):
+        try:
+            await store.open()
+        except Unavailable as error:
+            _stop(f"{shown(settings.store)}: {error}")
+    try:
+        return await copy(engine_of(original, stores[0]), stores[1], _progress)
+    except Unlike as error:
+        print(f"\n{error}", file=sys.stderr)
+        sys.exit(1)
+    except Unavailable as error:
+        _stop(f"A store did not answer: {error} Begin again to go on.")
+    finally:
+        for store in stores:
+            await store.close()
 
 
 def _progress(count: int) -> None:

@@ -15,13 +15,14 @@ from typing import Any, TypeVar
 
 from server.search.query import Cursor, Include, Query
 from server.store import instants, mongo_check, mongo_read, mongo_unit
+from server.store.bodies import indexed
 from server.store.instants import microseconds
 from server.store.mongo_driver import Driver, Name, PyMongoError, failure
 from server.store.mongo_read import Reader
 from server.store.mongo_schema import CLOCK, STATE, VERSION, VERSIONS, indexes
 from server.store.mongo_unit import Working
 from server.store.mongo_writer import Writer
-from server.store.store import Indexed, Indexing, Moment, Page, Unavailable, Unit, Version
+from server.store.store import Commit, Indexed, Indexing, Moment, Page, Unavailable, Unit, Version
 
 T = TypeVar("T")
 
@@ -199,6 +200,16 @@ class MongoStore:
             progress(done)
         return done
 
+    async def commits(self, after: int, count: int) -> list[Commit]:
+        """As Store.commits."""
+        async with self._snapshot(None) as snapshot:
+            return await snapshot.commits(after, count)
+
+    async def append(self, commits: Sequence[Commit], index: Callable[[dict[str, Any]], Indexed]) -> None:
+        """As Store.append."""
+        rows = [(commit, [indexed(index, one.body) for one in commit.versions]) for commit in commits]
+        await self._writer.submit(partial(Working.append, commits=rows))
+
     async def check(self, index: Callable[[dict[str, Any]], Indexed]) -> tuple[dict[str, int], list[str]]:
         """As Store.check."""
         return await _translated(mongo_check.check(self._driver, index))
@@ -254,6 +265,10 @@ class MongoSnapshot:
     ) -> tuple[tuple[Version, ...], bool]:
         """As Snapshot.include."""
         return await self._run(self._reader.include(versions, includes, limit))
+
+    async def commits(self, after: int, count: int) -> list[Commit]:
+        """As Store.commits."""
+        return await self._run(self._reader.commits(after, count))
 
     async def indexing(self) -> Indexing:
         """As Snapshot.indexing."""

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from server.resource import decode
 from server.store import mongo_read
+from server.store.bodies import Index, indexed
 from server.store.mongo_driver import Driver
 from server.store.mongo_schema import KINDS, OPEN, VERSIONS, Document, row_of
 from server.store.store import Indexed
 from server.store.terms import PREFIX
 
-Index = Callable[[dict[str, Any]], Indexed]
 CHUNK = 200
 """Versions in one step of a check, a build or a rebuilding of the index."""
 
@@ -31,11 +30,7 @@ async def recomputed(driver: Driver, index: Index, after: int) -> list[tuple[int
     """The next versions after that ordinal with what `index` makes of them; a deletion has no rows."""
     filter = {"_id": {"$gt": after}, "version": {"$gt": 0}}
     found = await driver.find(VERSIONS, filter, {"body": 1}, sort=[("_id", 1)], limit=CHUNK)
-    return [(one["_id"], _indexed(index, one.get("body"))) for one in found]
-
-
-def _indexed(index: Index, body: bytes | None) -> Indexed:
-    return Indexed() if body is None else index(decode(body))
+    return [(one["_id"], indexed(index, one.get("body"))) for one in found]
 
 
 async def check(driver: Driver, index: Index) -> tuple[dict[str, int], list[str]]:
@@ -145,14 +140,14 @@ class _Check:
 
     def _rows(self, one: Document) -> Iterator[str]:
         try:
-            indexed = _indexed(self.index, one.get("body"))
+            rows = indexed(self.index, one.get("body"))
         except Exception as error:
             yield f"its body cannot be indexed: {error}"
             return
         for kind in KINDS:
             stored = one.get(kind, [])
             self.figures[f"{kind} rows"] += len(stored)
-            wanted, found = Counter(set(getattr(indexed, kind))), Counter(row_of(kind, row) for row in stored)
+            wanted, found = Counter(set(getattr(rows, kind))), Counter(row_of(kind, row) for row in stored)
             yield from (f"{kind} row is missing: {row}" for row in wanted - found if self._due(row))
             yield from (f"{kind} row too many: {row}" for row in found - wanted if self._due(row))
             if kind == "string":

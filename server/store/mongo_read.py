@@ -11,9 +11,9 @@ from server.search.query import Criterion, Cursor, Include, Query
 from server.store import mongo_search
 from server.store.instants import instant_text, microseconds
 from server.store.mongo_driver import Driver, Session
-from server.store.mongo_schema import OPEN, SHOWN, STATE, VERSIONS, Document, version_of
+from server.store.mongo_schema import MARK, OPEN, SHOWN, STATE, VERSIONS, Document, version_of
 from server.store.mongo_search import Answers, Links, Standing
-from server.store.store import Indexing, Moment, Page, Unavailable, Version
+from server.store.store import Commit, Indexing, Moment, Page, Unavailable, Version
 from server.store.terms import counted, newest_first
 
 _CANDIDATES = 1_000
@@ -191,6 +191,22 @@ class Reader:
             return ()
         found = {one["_id"]: version_of(one) for one in await self._find({"_id": {"$in": list(ordinals)}})}
         return tuple(found[ordinal] for ordinal in ordinals)
+
+    async def commits(self, after: int, count: int) -> list[Commit]:
+        """As Store.commits."""
+        found = await self._find({"_id": {"$gte": (after + 1) << 16}}, sort=[("_id", 1)], limit=count)
+        if len(found) == count:  # The last of them may be cut in two: to its end.
+            last = found[-1]["_id"]
+            found += await self._find({"_id": {"$gt": last, "$lte": last | MARK}}, sort=[("_id", 1)])
+        commits: dict[int, list[Document]] = {}
+        for one in found:
+            commits.setdefault(one["_id"] >> 16, []).append(one)
+        return [
+            Commit(
+                Moment(sequence, instant_text(some[0]["at"])), tuple(version_of(one) for one in some if one["version"])
+            )
+            for sequence, some in commits.items()
+        ]
 
     async def include(
         self, versions: Sequence[Version], includes: Sequence[Include], limit: int

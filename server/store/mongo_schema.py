@@ -25,7 +25,8 @@ a resource has one newest version, whatever happens. `at` and _id grow together.
 mongo_unit.py): `sequence` and `instant` of the newest commit; `floor`, the greatest instant that was answered as past;
 `definition`, the newest SearchParameter version (Indexing.newest); `builds`, by that version's ordinal as text, how
 far its rows are: all versions up to `reached` have theirs, `done` of `total`; whole when reached is `upto`. A
-snapshot begins by reading it, and so knows all of this for one round trip. "schema": `version`, of this description.
+snapshot begins by reading it, and so knows all of this for one round trip. `turns` counts the transactions,
+`asked` says that a process waits for its turn. "schema": `version`, of this description.
 
 **Sharding**, where one machine no longer holds it: shard `version` by {ref: 1}. Both unique indexes begin with it, a
 read goes to one shard, and ids are random, so that writes spread. Searches ask every shard.
@@ -47,7 +48,16 @@ VERSION = 1
 OPEN = 2**62
 MARK = 0xFFFF
 VERSIONS, STATE = "version", "state"
-CLOCK: dict[str, Any] = {"_id": "clock", "sequence": 0, "instant": 0, "floor": 0, "definition": 0, "builds": {}}
+CLOCK: dict[str, Any] = {
+    "_id": "clock",
+    "sequence": 0,
+    "instant": 0,
+    "floor": 0,
+    "definition": 0,
+    "builds": {},
+    "turns": 0,
+    "asked": False,
+}
 
 Document = dict[str, Any]
 

@@ -23,11 +23,11 @@ from bson.raw_bson import RawBSONDocument
 
 from server.resource import decode
 from server.store import mongo_read
-from server.store.instants import instant_text
+from server.store.instants import instant_text, microseconds
 from server.store.mongo_driver import Driver, Session, Update
 from server.store.mongo_read import Reader
 from server.store.mongo_schema import KINDS, MARK, OPEN, STATE, VERSIONS, Document, rows
-from server.store.store import Conflict, Indexed, Moment, Ref, Unavailable, Unit, Version, Write
+from server.store.store import Commit, Conflict, Indexed, Moment, Ref, Unavailable, Unit, Version, Write
 
 _REFERRERS = 10
 _MOST_WRITES = 0xFFFF
@@ -77,7 +77,10 @@ class Working:
             # Nothing waits for a sequence that is not used: then the instant stays as well.
             "instant": {"$add": [earliest, step - 1]} if step else "$instant",
             "sequence": {"$add": ["$sequence", step]},
-            "turns": {"$add": [{"$ifNull": ["$turns", 0]}, 1]},
+            "turns": {"$add": ["$turns", 1]},
+            # Whether another process has asked for its turn since the last one; see mongo_writer.py.
+            "yields": "$asked",
+            "asked": False,
         }
         clock = await self.driver.changed(STATE, "clock", [{"$set": forward}], self.session)
         if clock is None:
@@ -193,21 +196,33 @@ class Working:
         text = instant_text(instant)
         first = sequence << 16
         made = [_version(write, first + place, text) for place, write in enumerate(unit.writes)]
+        await self._put(sequence, instant, made, [write.indexed for write in unit.writes])
+        return tuple(made)
+
+    async def append(self, commits: Sequence[tuple[Commit, Sequence[Indexed]]]) -> None:
+        """As Store.append."""
+        await self._look(f"{one.resource_type}/{one.id}" for commit, _ in commits for one in commit.versions)
+        if any(commit.moment.sequence != self.sequence + n for n, (commit, _) in enumerate(commits, 1)):
+            raise Conflict("stale")
+        for commit, indexed in commits:
+            await self._put(commit.moment.sequence, microseconds(commit.moment.instant), commit.versions, indexed)
+
+    async def _put(self, sequence: int, instant: int, versions: Sequence[Version], indexed: Sequence[Indexed]) -> None:
+        """All of one commit. Nothing is changed before all of it could be encoded."""
         documents = [
-            _encoded(_document(version, instant, write.indexed))
-            for version, write in zip(made, unit.writes, strict=True)
+            _encoded(_document(version, instant, some)) for version, some in zip(versions, indexed, strict=True)
         ]
         if not documents:
             documents = [_encoded(_mark(sequence, instant))]
-        if any(f"{write.resource_type}/{write.id}" in self._fresh_refs for write in unit.writes):
+        refs = {f"{version.resource_type}/{version.id}" for version in versions}
+        if refs & self._fresh_refs:
             await self._flush()  # The version before is still to be inserted, and then to be ended.
-        for version in made:
+        for version in versions:
             self._ended(version, sequence)
         for document in documents:
             await self._add(document)
-        self._fresh_refs |= {f"{version.resource_type}/{version.id}" for version in made}
+        self._fresh_refs |= refs
         self.sequence, self.instant = sequence, instant
-        return tuple(made)
 
     def _ended(self, version: Version, sequence: int) -> None:
         """The version before it, if there is one, and what now stands."""

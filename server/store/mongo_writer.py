@@ -11,13 +11,18 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.store.mongo_driver import Driver, DuplicateKeyError, PyMongoError, Session, failure, refused, transient
+from server.store.mongo_schema import STATE
 from server.store.mongo_unit import Working
 from server.store.store import Unavailable, Unit, Version
 
 BATCH = 64
 _PAUSE = 0.002
 """Seconds before a transaction that lost a race is tried anew, at first; more each time, and never the same."""
-_LONGEST_PAUSE = 0.1
+_LONGEST_PAUSE = 0.016
+_BETWEEN = 0.03
+"""Seconds that a process leaves the clock alone after a transaction, when another has asked for its turn."""
+_PATIENT = 3
+"""Races that a process loses before it asks: who writes all the time would otherwise win them all."""
 
 Work = Callable[[Working], Awaitable[None]]
 Results = Sequence[tuple[Version, ...] | BaseException]
@@ -52,6 +57,7 @@ class Writer:
         self._jobs: list[_Job] = []
         self._waiting = asyncio.Event()
         self._closed = False
+        self.leave = False
         self._task = asyncio.create_task(self._run())
 
     def submit(self, work: Unit | Work, *, kept: bool = True) -> asyncio.Future[Any]:
@@ -77,6 +83,8 @@ class Writer:
                     return
                 self._waiting.clear()
                 await self._waiting.wait()
+            if self.leave:
+                await asyncio.sleep(_BETWEEN)
             batch = self._next()
             try:
                 await self._write(batch)
@@ -138,6 +146,7 @@ class _Attempts:
         self._deadline = time.monotonic() + writer.patience
         self._pause = _PAUSE
         self._careful = False
+        self._lost = 0
         # Results of a transaction whose commit was not answered: it may have happened.
         self._claimed: Results | None = None
 
@@ -159,6 +168,11 @@ class _Attempts:
         if time.monotonic() + self._pause > self._deadline:
             told = failure(error)
             raise Unavailable(str(told), uncertain=self._claimed is not None) from error
+        self._lost += 1
+        if self._lost % _PATIENT == 0:
+            # Outside of a transaction it waits in the server for the one that holds the clock, and is not refused.
+            with suppress(PyMongoError):
+                await self._driver.changed(STATE, "clock", {"$set": {"asked": True}})
         await asyncio.sleep(self._pause * (0.5 + random.random()))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
@@ -168,6 +182,7 @@ class _Attempts:
             working = self._writer.working(session, self._careful)
             units = [job.work for job in self._batch if isinstance(job.work, Unit)]
             await working.began(units)
+            self._writer.leave = bool(working.clock["yields"])
             if self._claimed is not None and (versions := _any_version(self._claimed)):
                 if await working.holds(versions):
                     return self._claimed

@@ -21,12 +21,13 @@ from typing import Any, TypeVar
 
 from server.search.query import Cursor, Include, Query
 from server.store import instants, sqlite_build, sqlite_check
+from server.store.bodies import indexed
 from server.store.instants import microseconds
-from server.store.sqlite_read import KnownNames, Reader, current, newest
+from server.store.sqlite_read import KnownNames, Reader, commits, current, newest
 from server.store.sqlite_schema import connect, failure, interrupted, prepare, unavailable
 from server.store.sqlite_unit import Rehearsed, Working
 from server.store.sqlite_writer import Writer
-from server.store.store import Indexed, Indexing, Moment, Page, Unavailable, Unit, Version
+from server.store.store import Commit, Indexed, Indexing, Moment, Page, Unavailable, Unit, Version
 
 T = TypeVar("T")
 
@@ -254,6 +255,16 @@ class SqliteStore:
     async def _recomputed(self, index: Callable[[dict[str, Any]], Indexed], after: int) -> list[tuple[int, Indexed]]:
         async with self._snapshot(None) as snapshot:
             return await snapshot.beside(lambda connection: sqlite_check.recomputed(connection, index, after))
+
+    async def commits(self, after: int, count: int) -> list[Commit]:
+        """As Store.commits."""
+        async with self._snapshot(None) as snapshot:
+            return await snapshot.beside(lambda connection: commits(connection, after, count))
+
+    async def append(self, commits: Sequence[Commit], index: Callable[[dict[str, Any]], Indexed]) -> None:
+        """As Store.append."""
+        rows = [(commit, [indexed(index, one.body) for one in commit.versions]) for commit in commits]
+        await self._writer.submit(partial(Working.append, commits=rows))
 
     async def check(self, index: Callable[[dict[str, Any]], Indexed]) -> tuple[dict[str, int], list[str]]:
         """As Store.check: the whole of one snapshot, in a thread."""

@@ -155,6 +155,14 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """What one unit wrote, as it stands in a store: for taking it over into another."""
+
+    moment: Moment
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Indexing:
     """How far the index is, now and not at a past moment. `newest`: the ordinal of the newest version of any
     SearchParameter, 0 for none. `shares`: for each build that was begun, by the ordinal of the version that defines it,
@@ -271,6 +279,16 @@ class Store(Protocol):
         """Replaces the index rows of every version, past ones included, by those of `index`, in chunks and
         beside readers and writers of any process. Returns the number of versions. Conflict("stale") when `defined`
         is no longer the newest SearchParameter version: begin again with the new definitions."""
+        ...
+
+    async def commits(self, after: int, count: int) -> list[Commit]:
+        """The commits after that sequence, oldest first: as many whole ones as hold `count` versions, and at least
+        one; none when there are none."""
+        ...
+
+    async def append(self, commits: Sequence[Commit], index: Callable[[dict[str, Any]], Indexed]) -> None:
+        """Takes over commits of another store as they are, in one commit to the disk: the first follows the newest
+        here, each the one before it, else Conflict("stale") and nothing is written. Deletions have no rows."""
         ...
 
     async def check(self, index: Callable[[dict[str, Any]], Indexed]) -> tuple[dict[str, int], list[str]]:
