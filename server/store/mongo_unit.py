@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import bson
 from bson.errors import BSONError
@@ -29,12 +29,16 @@ from server.store.mongo_read import Reader
 from server.store.mongo_schema import KINDS, MARK, OPEN, STATE, VERSIONS, Document, rows
 from server.store.store import Commit, Conflict, Indexed, Moment, Ref, Unavailable, Unit, Version, Write
 
+T = TypeVar("T")
+
 _REFERRERS = 10
 _MOST_WRITES = 0xFFFF
 LARGEST = 16 * 1024 * 1024 - 16 * 1024
 """Bytes of one document that MongoDB takes, with room for what its log puts around it."""
 AT_ONCE = 12 * 1024 * 1024
 """Bytes that are put into one command, well below the 48 MB of a message."""
+_TOGETHER = 200
+"""Documents that are put into one command: a server answers it before it is taken for dead, however slow its disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,12 +247,12 @@ class Working:
 
     async def _flush(self) -> None:
         """Endings first: a resource has one open version at any time."""
-        if self._endings:
-            ended = await self.driver.update(VERSIONS, self._endings, self.session)
-            if ended != len(self._endings):
-                raise RuntimeError(f"{len(self._endings)} versions were to be ended, {ended} were found.")
-        if self._fresh:
-            await self.driver.insert(VERSIONS, self._fresh, self.session)
+        for some in _parts(self._endings):
+            ended = await self.driver.update(VERSIONS, some, self.session)
+            if ended != len(some):
+                raise RuntimeError(f"{len(some)} versions were to be ended, {ended} were found.")
+        for fresh in _parts(self._fresh):
+            await self.driver.insert(VERSIONS, fresh, self.session)
         self._endings, self._fresh, self._fresh_refs, self._fresh_bytes = [], [], set(), 0
 
     async def holds(self, versions: Sequence[Version]) -> bool:
@@ -289,6 +293,10 @@ class Working:
     def note(self, generation: int, build: Document) -> None:
         """How far a build is."""
         self._changed[f"builds.{generation}"] = build
+
+
+def _parts(some: Sequence[T]) -> Iterable[Sequence[T]]:
+    return (some[start : start + _TOGETHER] for start in range(0, len(some), _TOGETHER))
 
 
 def _version(write: Write, ordinal: int, instant: str) -> Version:
