@@ -23,10 +23,11 @@ a resource has one newest version, whatever happens. `at` and _id grow together.
 
 **state**: two documents. "clock" is written by every commit, so that commits are serial over all processes (see
 mongo_unit.py): `sequence` and `instant` of the newest commit; `floor`, the greatest instant that was answered as past;
-`definition`, the newest SearchParameter version (Indexing.newest); `builds`, by that version's ordinal as text, how
-far its rows are: all versions up to `reached` have theirs, `done` of `total`; whole when reached is `upto`. A
-snapshot begins by reading it, and so knows all of this for one round trip. `turns` counts the transactions,
-`asked` says that a process waits for its turn. "schema": `version`, of this description.
+`deletion`, the newest commit that deleted anything; `definition`, the newest SearchParameter version
+(Indexing.newest); `builds`, by that version's ordinal as text, how far its rows are: all versions up to `reached` have
+theirs, `done` of `total`; whole when reached is `upto`. A snapshot begins by reading it, and so knows all of this for
+one round trip. `turns` counts the transactions, `asked` says that a process waits for its turn. "schema": `version`,
+of this description.
 
 **Sharding**, where one machine no longer holds it: shard `version` by {ref: 1}. Both unique indexes begin with it, a
 read goes to one shard, and ids are random, so that writes spread. Searches ask every shard.
@@ -54,6 +55,7 @@ CLOCK: dict[str, Any] = {
     "instant": 0,
     "floor": 0,
     "definition": 0,
+    "deletion": 0,
     "builds": {},
     "turns": 0,
     "asked": False,

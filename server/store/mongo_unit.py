@@ -54,13 +54,17 @@ class Working:
     """One transaction, from `began` to `finished`. `now` and `time_limit` as in MongoStore.
 
     `careful`: every resource is looked up first. Without, one that a unit means to create is taken to be new, which
-    saves a round trip; the unique index breaks the whole transaction off when that is wrong."""
+    saves a round trip; the unique index breaks the whole transaction off when that is wrong.
+
+    `known`: resources with a sequence at which they stood, undeleted. They still do when nothing at all was deleted
+    since, which the clock says: what one creates upon is mostly what one created upon before."""
 
     driver: Driver
     session: Session
     now: Callable[[], int]
     time_limit: float
     careful: bool = False
+    known: dict[str, int] = field(default_factory=dict)
     clock: Document = field(default_factory=dict)
     definition: int = 0
     sequence: int = 0
@@ -100,8 +104,11 @@ class Working:
             if self.careful or version_id or ref not in written:
                 yield "/".join(ref)
         for ref in unit.alive:
-            if ref not in written:
+            if ref not in written and not self._still_stands("/".join(ref)):
                 yield "/".join(ref)
+
+    def _still_stands(self, ref: str) -> bool:
+        return self.known.get(ref, -1) >= int(self.clock["deletion"])
 
     async def _look(self, refs: Iterable[str]) -> None:
         wanted = sorted(set(refs) - self._standing.keys())
@@ -111,6 +118,7 @@ class Working:
         found = await self.driver.find(VERSIONS, {"ref": {"$in": wanted}, "until": OPEN}, shown, session=self.session)
         self._standing |= dict.fromkeys(wanted, Stands())
         self._standing |= {one["ref"]: Stands(one["version"], one["state"] == "gone") for one in found}
+        self.known.update((one["ref"], self._first - 1) for one in found if one["state"] == "now")
 
     async def finished(self) -> None:
         """All that waits is written, and the clock says what was really used."""
@@ -170,8 +178,10 @@ class Working:
         written = {(write.resource_type, write.id): write.body is not None for write in unit.writes}
         absent = []
         for ref in unit.alive:
-            stands = self._standing.get("/".join(ref), Stands())
-            if not written.get(ref, stands.version > 0 and not stands.deleted):
+            name = "/".join(ref)
+            stands = self._standing.get(name)
+            alive = self._still_stands(name) if stands is None else stands.version > 0 and not stands.deleted
+            if not written.get(ref, alive):
                 absent.append(ref)
         if absent:
             raise Conflict("absent", sorted(absent))
@@ -236,6 +246,8 @@ class Working:
             change = {"until": sequence} if stood.deleted else {"until": sequence, "state": "was"}
             self._endings.append(({"ref": ref, "until": OPEN, "version": stood.version}, {"$set": change}))
         self._standing[ref] = Stands(version.version_id, version.deleted)
+        if version.deleted:
+            self._changed["deletion"] = sequence
         if version.resource_type == "SearchParameter":
             self._changed["definition"] = self.definition = version.ordinal
 

@@ -24,6 +24,8 @@ _BETWEEN = 0.03
 _PATIENT = 3
 """Races that a process loses before it asks: who writes all the time would otherwise win them all."""
 
+_MOST_KNOWN = 100_000
+
 Work = Callable[[Working], Awaitable[None]]
 Results = Sequence[tuple[Version, ...] | BaseException]
 
@@ -58,6 +60,7 @@ class Writer:
         self._waiting = asyncio.Event()
         self._closed = False
         self.leave = False
+        self.known: dict[str, int] = {}
         self._task = asyncio.create_task(self._run())
 
     def submit(self, work: Unit | Work, *, kept: bool = True) -> asyncio.Future[Any]:
@@ -121,7 +124,9 @@ class Writer:
             job.settle(result)
 
     def working(self, session: Session, careful: bool) -> Working:
-        return Working(self._driver, session, self._now, self._time_limit, careful)
+        if len(self.known) > _MOST_KNOWN:
+            self.known.clear()
+        return Working(self._driver, session, self._now, self._time_limit, careful, self.known)
 
     @property
     def driver(self) -> Driver:
@@ -193,6 +198,8 @@ class _Attempts:
                 await working.finished()
             if any(job.kept for job in done):
                 await self._commit(session, results)
+                written = [one for result in results if isinstance(result, tuple) for one in result]
+                self._writer.known |= {f"{one.resource_type}/{one.id}": one.sequence for one in written if one.body}
             return results
         finally:
             # Also when this task is cancelled: a transaction left open holds everybody's clock for a minute.

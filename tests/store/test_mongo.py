@@ -22,6 +22,8 @@ from server.store.store import Conflict, Unavailable, Unit
 from . import mongodb
 from .build import (
     both,
+    delete,
+    deletion,
     ids,
     index,
     named,
@@ -108,11 +110,42 @@ async def test_what_each_operation_costs_in_round_trips(opened: MongoStore, coun
         assert counted.taken() == ["aggregate", "find"]
         await snapshot.search(tasks(sort=(Sort("_id", "id", False),)))
         assert counted.taken() == ["aggregate", "find"]
-    alive = unit(write("Task", "b", 1, refers("Organization/o")), alive=frozenset({("Organization", "o")}))
-    await opened.commit(alive)
-    assert counted.taken() == ["findAndModify", "find", "insert", "commitTransaction"]
+    await opened.commit(upon("b", "Organization/o"))
+    assert counted.taken() == CREATE
     await opened.commit(unit(write("Task", "a", 2)))
     assert counted.taken() == ["findAndModify", "find", "update", "insert", "commitTransaction"]
+
+
+def upon(id: str, ref: str) -> Unit:
+    """Creates a Task that points there."""
+    kind, _, target = ref.partition("/")
+    return unit(write("Task", id, 1, refers(ref)), alive=frozenset({(kind, target)}))
+
+
+async def test_what_is_pointed_to_is_looked_up_once_until_anything_is_deleted_anywhere(
+    opened: MongoStore, driver: Any, counted: Counted
+) -> None:
+    other = MongoStore(mongodb.shared().url(DATABASE), driver=driver)
+    await other.open()
+    for ref in ("Organization/o", "Organization/gone", "Organization/away"):
+        await put(other, ref)
+    looked = ["findAndModify", "find", "insert", "commitTransaction"]
+    for id, commands in (("a", looked), ("b", CREATE)):
+        await opened.commit(upon(id, "Organization/o"))
+        assert counted.taken() == commands
+    await opened.commit(upon("c", "Organization/gone"))
+    await delete(other, "Organization/away")
+    counted.taken()
+    await opened.commit(upon("d", "Organization/o"))
+    assert counted.taken() == looked
+    await delete(other, "Organization/gone")
+    with pytest.raises(Conflict) as caught:
+        await opened.commit(upon("e", "Organization/gone"))
+    assert (caught.value.kind, caught.value.refs) == ("absent", (("Organization", "gone"),))
+    together = [opened.commit(unit(deletion("Organization", "o", 2))), opened.commit(upon("f", "Organization/o"))]
+    _, refused = await asyncio.gather(*together, return_exceptions=True)
+    assert isinstance(refused, Conflict)
+    await other.close()
 
 
 async def test_units_that_wait_together_share_their_round_trips(opened: MongoStore, counted: Counted) -> None:
