@@ -39,7 +39,7 @@ def _bytes(text: str) -> str:
 def _store(text: str) -> str:
     if not re.match(r"sqlite:///.|mongodb(\+srv)?://.", text):
         raise ValueError("expected sqlite:///PATH or mongodb://HOST/DATABASE")
-    if text.startswith("mongodb://"):
+    if text.startswith("mongodb"):
         try:
             database_of(text)
         except ValueError as error:

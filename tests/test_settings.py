@@ -40,6 +40,7 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("PROFILES", "", "should be 'enforce', 'warn' or 'off'"),
         ("MONGO_DRIVER", "zork", "should be 'motor' or 'pymongo'"),
         ("STORE", "mongodb://127.0.0.1", "it names no database"),
+        ("STORE", "mongodb+srv://registry.example/?w=1", "it names no database"),
         ("STORE", "mongodb://127.0.0.1:port/x", "expected mongodb://HOST/DATABASE"),
     ],
 )

@@ -8,7 +8,9 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, Protocol
+from urllib.parse import parse_qs, urlsplit
 
+import pymongo
 from motor.motor_asyncio import AsyncIOMotorClient
 from pymongo import AsyncMongoClient, ReturnDocument, UpdateMany
 from pymongo.errors import (
@@ -39,6 +41,8 @@ _OUR_OWN = frozenset((2, 9, 14, 17, 31, 40, 52, 59, 72, 168))
 _MAX_TIME, _DUPLICATE = 50, 11000
 _TOO_LARGE = ("TransactionTooLarge", "BSONObjectTooLarge")
 _MANY = 5_000
+_INDEXES = 6 * 3600.0
+"""Seconds for a new index of many versions, after an upgrade: the server that starts waits, the others serve."""
 
 
 class Session(Protocol):
@@ -55,7 +59,7 @@ class Driver:
     """
 
     def __init__(self, url: str, name: Name, *, patience: float, silence: float, **options: Any) -> None:
-        asked = {option.lower() for option in parse_uri(url, warn=False)["options"]}
+        asked = {option.lower() for option in parse_qs(urlsplit(url).query)}
         limits = {
             "serverSelectionTimeoutMS": int(patience * 1000),
             "connectTimeoutMS": int(patience * 1000),
@@ -167,8 +171,9 @@ class Driver:
         )
 
     async def create_indexes(self, collection: str, indexes: Sequence[Any]) -> None:
-        """Those that are missing; built beside readers and writers."""
-        await self._database[collection].create_indexes(list(indexes))
+        """Those that are missing; built beside readers and writers, however long that takes."""
+        with pymongo.timeout(_INDEXES):
+            await self._database[collection].create_indexes(list(indexes))
 
     async def explain(self, command: Mapping[str, Any]) -> Document:
         """The server's plan of a find or aggregate, with what running it took."""
@@ -178,7 +183,8 @@ class Driver:
 def database_of(url: str) -> str:
     """The database that the address names. ValueError when it names none, or is no address."""
     try:
-        name = parse_uri(url, warn=False, validate=False)["database"]
+        # What mongodb+srv:// stands for is asked of the network, which the driver does when it connects.
+        name = parse_uri(url)["database"] if url.startswith("mongodb://") else urlsplit(url).path.strip("/")
     except PyMongoError as error:
         raise ValueError(str(error)) from None
     if not name:
