@@ -1,4 +1,4 @@
-"""python -m server: serve, load, token, client, check, reindex."""
+"""python -m server: serve, load, token, client, check, reindex, verify, copy."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from server.app import create_app, engine_of, rounds_of, store_of
 from server.auth.clients import registration
 from server.auth.tokens import Tokens, duration
 from server.connection import connection
+from server.copy import Sums, Unlike, copy
 from server.definitions.snapshots import DefinitionError
 from server.editions import faults, keys_from, keys_of
 from server.interaction.engine import Engine
@@ -186,6 +187,45 @@ def reindex() -> None:
     print(f"\r{_run(_existing(_settings()), rebuilt)} versions reindexed.")
 
 
+@cli.command(name="copy")
+def copy_command(
+    source: Annotated[str, typer.Option("--from", help="sqlite:///PATH or mongodb://HOST/DATABASE")],
+    target: Annotated[str, typer.Option("--to", help="the same; empty, or the beginning of a copy that broke off")],
+) -> None:
+    """Copy a store with all versions and moments, and compare the two; goes on where it broke off."""
+    original = _existing(_store_option("--from", source))
+    sums = asyncio.run(_copied(original, _store_option("--to", target)))
+    for kind, digest in sums.digests().items():
+        print(f"\r{sums.counts[kind]:>10} {kind} sha256 {digest}")
+    print("The copy is the same.")
+
+
+def _store_option(name: str, url: str) -> Settings:
+    try:
+        return read_settings(store=url)
+    except WrongSetting as error:
+        _stop(str(error).replace("PORTFOLIO_STORE", name, 1))
+
+
+async def _copied(original: Settings, other: Settings) -> Sums:
+    stores = [store_of(original), store_of(other)]
+    for settings, store in zip((original, other), stores, strict=True):
+        try:
+            await store.open()
+        except Unavailable as error:
+            _stop(f"{shown(settings.store)}: {error}")
+    try:
+        return await copy(engine_of(original, stores[0]), stores[1], _progress)
+    except Unlike as error:
+        print(f"\n{error}", file=sys.stderr)
+        sys.exit(1)
+    except Unavailable as error:
+        _stop(f"A store did not answer: {error} Begin again to go on.")
+    finally:
+        for store in stores:
+            await store.close()
+
+
 def _progress(count: int) -> None:
     print(f"\r{count}", end="", file=sys.stderr, flush=True)
 
@@ -197,9 +237,15 @@ def _settings() -> Settings:
 
 def _existing(settings: Settings) -> Settings:
     """Stops where there is no store yet: an empty one, made for a mistyped name, would have no faults."""
-    if not settings.sqlite_path.is_file():
-        name = f"PORTFOLIO_STORE={shown(settings.store)}"
-        _stop(f"{name}: there is no such file; expected a store that was loaded or served")
+    try:
+        exists = asyncio.run(store_of(settings).exists())
+    except Unavailable as error:
+        _stop(f"PORTFOLIO_STORE={shown(settings.store)}: {error}")
+    if not exists:
+        _stop(
+            f"PORTFOLIO_STORE={shown(settings.store)}: there is no such file or database; "
+            "expected a store that was loaded or served"
+        )
     return settings
 
 

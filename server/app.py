@@ -59,6 +59,7 @@ from server.search.parameters import Parameters
 from server.search.parse import Parser
 from server.search.values import Indexer
 from server.settings import Settings
+from server.store.mongo import MongoStore
 from server.store.sqlite import SqliteStore
 from server.store.store import Store, Unavailable
 
@@ -117,6 +118,8 @@ def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] |
 
 def store_of(settings: Settings) -> Store:
     """The store that the settings name, not yet open."""
+    if settings.store.startswith("mongodb"):
+        return MongoStore(settings.store, driver=settings.mongo_driver)
     return SqliteStore(settings.sqlite_path)
 
 

@@ -14,14 +14,17 @@ from zoneinfo import ZoneInfo
 from pydantic import AfterValidator, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, DotEnvSettingsSource, EnvSettingsSource, SettingsConfigDict
 
+from server.store.mongo_driver import database_of
+
 _PREFIX = "PORTFOLIO_"
+SECRETS = Path("/run/secrets")
+"""Where containers find their secrets: a file there named as a setting, in small letters, gives its value unless the
+environment does. An address with a password comes in `portfolio_store`."""
 _UNITS = {"": 1, "kib": 1024, "mib": 1024**2}
 _PERIODS = {"second": 1, "minute": 60, "hour": 3600}
 
-# Names that are no settings here, with the values they may have (none: any). The first belongs to a part that is not
-# here yet, and what an installation sets for it already must not stop it; the last two are for the tests.
+# Names that are no settings here, with the values they may have (none: any): they are for the tests.
 _RESERVED: dict[str, tuple[str, ...]] = {
-    "MONGO_DRIVER": ("motor", "pymongo"),
     "TEST_MONGODB": (),
     "SHARED": (),
 }
@@ -36,6 +39,11 @@ def _bytes(text: str) -> str:
 def _store(text: str) -> str:
     if not re.match(r"sqlite:///.|mongodb(\+srv)?://.", text):
         raise ValueError("expected sqlite:///PATH or mongodb://HOST/DATABASE")
+    if text.startswith("mongodb"):
+        try:
+            database_of(text)
+        except ValueError as error:
+            raise ValueError(f"expected mongodb://HOST/DATABASE, but {error}") from None
     return text
 
 
@@ -119,12 +127,16 @@ def _host(text: str) -> str:
 
 
 class Settings(BaseSettings):
-    """Read from PORTFOLIO_… in the environment, else from `.env`, else the default here."""
+    """Read from PORTFOLIO_… in the environment, else from `.env`, else from SECRETS, else the default here."""
 
     model_config = SettingsConfigDict(env_prefix=_PREFIX, env_file=".env", extra="ignore", frozen=True)
 
     store: Annotated[str, AfterValidator(_store)] = Field(
-        "sqlite:///./data/portfolio.db", description="where the registry keeps everything: sqlite:///PATH"
+        "sqlite:///./data/portfolio.db",
+        description="where the registry keeps everything: sqlite:///PATH or mongodb://HOST/DATABASE",
+    )
+    mongo_driver: Literal["motor", "pymongo"] = Field(
+        "motor", description="of a mongodb:// store: motor, or pymongo for its successor in PyMongo itself"
     )
     auth: Literal["off", "dev", "oidc"] = Field(
         "dev",
@@ -222,13 +234,15 @@ class WrongSetting(Exception):
 def read_settings(**given: object) -> Settings:
     """The settings in force. WrongSetting for the first one that is wrong, or for names that are unknown."""
     _check_names(given.get("_env_file", Settings.model_config["env_file"]))
+    if SECRETS.is_dir():
+        given.setdefault("_secrets_dir", SECRETS)
     try:
         settings = Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
         fault = error.errors()[0]
         name = "_".join(str(part) for part in fault["loc"]).upper()
         expected = fault["msg"].removeprefix("Value error, ")
-        raise WrongSetting(f"{_PREFIX}{name}={shown(fault['input'])}: {expected}") from None
+        raise WrongSetting(f"{_PREFIX}{name}={shown(str(fault['input']))}: {expected}") from None
     if settings.auth == "off" and settings.host not in ("127.0.0.1", "localhost", "::1"):
         raise WrongSetting(f"PORTFOLIO_AUTH=off: only on loopback, not on PORTFOLIO_HOST={settings.host}")
     if settings.auth == "oidc":
@@ -236,10 +250,6 @@ def read_settings(**given: object) -> Settings:
             if not getattr(settings, name):
                 raise WrongSetting(f"{_PREFIX}{name.upper()}=: expected a value, for PORTFOLIO_AUTH=oidc needs it")
     _check_client(settings)
-    if settings.store.startswith("mongodb"):
-        raise WrongSetting(
-            f"PORTFOLIO_STORE={shown(settings.store)}: this version keeps its data in sqlite:///PATH only"
-        )
     return settings
 
 

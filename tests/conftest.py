@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from pathlib import Path
@@ -16,6 +17,7 @@ from server.auth.tokens import Tokens
 from server.definitions.conformance import Conformance
 from server.definitions.registry import CANONICAL, Registry
 from server.settings import Settings, read_settings
+from tests.store import kinds, mongodb
 
 BASE = "http://registry.example/fhir"
 
@@ -30,6 +32,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if "long" in item.keywords]
     config.hook.pytest_deselected(items=left_out)
     items[:] = [item for item in items if "long" not in item.keywords]
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """On which stores and servers the tests of a store ran."""
+    counts: Counter[str] = Counter()
+    for outcome in ("passed", "failed"):
+        for report in terminalreporter.stats.get(outcome, []):
+            counts.update(text for name, text in report.user_properties if name == "store")
+    for text, count in sorted(counts.items()):
+        terminalreporter.write_line(f"{count:>6} tests ran on the {text}")
+
+
+def pytest_sessionfinish() -> None:
+    mongodb.finished(kinds.DATABASE)
 
 
 @pytest.fixture(scope="session")

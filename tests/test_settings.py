@@ -42,7 +42,10 @@ def _nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         # Names that the contract has and nothing here reads yet.
         ("PROFILES", "zork", "should be 'enforce', 'warn' or 'off'"),
         ("PROFILES", "", "should be 'enforce', 'warn' or 'off'"),
-        ("MONGO_DRIVER", "zork", "expected one of motor, pymongo"),
+        ("MONGO_DRIVER", "zork", "should be 'motor' or 'pymongo'"),
+        ("STORE", "mongodb://127.0.0.1", "it names no database"),
+        ("STORE", "mongodb+srv://registry.example/?w=1", "it names no database"),
+        ("STORE", "mongodb://127.0.0.1:port/x", "expected mongodb://HOST/DATABASE"),
     ],
 )
 def test_a_wrong_value_is_named_with_what_was_expected(
@@ -144,3 +147,20 @@ def test_keys_that_cannot_be_used_are_named(tmp_path: Path, spoil: str) -> None:
         Tokens.of(folder, "http://a.example/fhir")
     assert str(caught.value).startswith(f"PORTFOLIO_KEYS={folder}: ")
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_password_is_in_no_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PORTFOLIO_STORE", "mongodb://registry:s3cret@a.example")
+    with pytest.raises(WrongSetting) as caught:
+        read_settings()
+    assert str(caught.value).startswith("PORTFOLIO_STORE=mongodb://…@a.example: ")
+
+
+def test_a_secret_comes_from_its_file_unless_the_environment_gives_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("server.settings.SECRETS", tmp_path)
+    (tmp_path / "portfolio_store").write_text("mongodb://registry:s3cret@a.example/portfolio\n")
+    assert read_settings().store == "mongodb://registry:s3cret@a.example/portfolio"
+    monkeypatch.setenv("PORTFOLIO_STORE", "sqlite:///x.db")
+    assert read_settings().store == "sqlite:///x.db"

@@ -14,9 +14,11 @@ import signal
 import sqlite3
 import sys
 import tempfile
+from collections.abc import Iterable
 from typing import Any
 
 import uvicorn
+from pymongo import AsyncMongoClient
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -49,7 +51,7 @@ ORDER BY status.vid DESC LIMIT 20
 def main() -> None:
     settings = read_settings(port=int(sys.argv[1]), _env_file=None)
     app = create_app(settings, store_of(settings))
-    ceilings = Ceilings(app.state.engine, caller_of(settings), settings.body_limit, str(settings.sqlite_path), settings)
+    ceilings = Ceilings(app.state.engine, caller_of(settings), settings.body_limit, settings)
     # After those for tokens and that of a read, so that both are found as fast.
     app.router.routes[3:3] = ceilings.routes()
     _profile_on_signal()
@@ -72,9 +74,9 @@ def _profile_on_signal() -> None:
 class Ceilings(Fhir):
     """What the registry could at best do, each through the same server, application and Response."""
 
-    def __init__(self, engine: Any, caller_of: Any, body_limit: int, path: str, settings: Settings) -> None:
+    def __init__(self, engine: Any, caller_of: Any, body_limit: int, settings: Settings) -> None:
         super().__init__(engine, caller_of, body_limit, dict, {}, Limits(settings))
-        self.path = path
+        self.settings = settings
         self.kept: dict[str, Any] = {}
 
     def routes(self) -> list[Any]:
@@ -106,21 +108,27 @@ class Ceilings(Fhir):
         return Response(status_code=201)
 
     async def by_hand(self, request: Request) -> Response:
-        """The search written as SQL, its page put together."""
+        """The search written as SQL (or as a find), its page put together."""
+        if self.settings.store.startswith("mongodb"):
+            return _page([(one["body"], one["ref"]) for one in await self._found_by_hand(request)], self.engine.base)
         if "sql" not in self.kept:
-            self.kept["sql"] = sqlite3.connect(self.path)
+            self.kept["sql"] = sqlite3.connect(self.settings.sqlite_path)
             keys = dict(self.kept["sql"].execute("SELECT text, id FROM name"))
             self.kept["keys"] = {
                 "status_key": keys["Task.status"], "code_key": keys["Task.code"], "due_key": keys["Task.due"],
             }  # fmt: skip
         values = {**self.kept["keys"], "before": int(request.path_params["before"])}
-        entries = [
-            b'{"fullUrl":"%b/%b","resource":%b,"search":{"mode":"match"}}'
-            % (self.engine.base.encode(), ref.encode(), body)
-            for body, ref in self.kept["sql"].execute(BY_HAND, values)
-        ]
-        content = b'{"resourceType":"Bundle","type":"searchset","entry":[' + b",".join(entries) + b"]}"
-        return Response(content, media_type=JSON)
+        return _page(self.kept["sql"].execute(BY_HAND, values), self.engine.base)
+
+    async def _found_by_hand(self, request: Request) -> list[Any]:
+        if "client" not in self.kept:
+            self.kept["client"] = AsyncMongoClient(self.settings.store)
+        rows = [("token", "Task.status", {"code": "cancelled"}), ("token", "Task.code", {"code": "leveranse"})]
+        rows.append(("date", "Task.due", {"low": {"$lt": int(request.path_params["before"])}}))
+        every = [{kind: {"$elemMatch": {"key": key, **value}}} for kind, key, value in rows]
+        versions = self.kept["client"].get_default_database()["version"]
+        cursor = versions.find({"state": "now", "type": "Task", "$and": every}, {"body": 1, "ref": 1})
+        return list(await cursor.sort("_id", -1).limit(20).to_list(None))
 
     async def joined(self, request: Request) -> Response:
         """The stored bytes that a search shows, kept from its first asking and put together each time."""
@@ -133,6 +141,15 @@ class Ceilings(Fhir):
             found = await search(self.engine, SECRETARIAT, kind, pairs_of(query))
             self.kept["joined"] = [version.body for version in (*found.page.versions, *found.included)]
         return Response(b"[" + b",".join(self.kept["joined"]) + b"]", media_type=JSON)
+
+
+def _page(found: Iterable[tuple[bytes, str]], base: str) -> Response:
+    entries = [
+        b'{"fullUrl":"%b/%b","resource":%b,"search":{"mode":"match"}}' % (base.encode(), ref.encode(), body)
+        for body, ref in found
+    ]
+    content = b'{"resourceType":"Bundle","type":"searchset","entry":[' + b",".join(entries) + b"]}"
+    return Response(content, media_type=JSON)
 
 
 if __name__ == "__main__":

@@ -20,13 +20,16 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from server.search.query import Cursor, Include, Query
-from server.store import sqlite_build, sqlite_chain, sqlite_check, sqlite_erase
+from server.store import instants, sqlite_build, sqlite_chain, sqlite_check, sqlite_erase
+from server.store.bodies import indexed
 from server.store.chain import Link
-from server.store.sqlite_read import KnownNames, Reader, current, newest
-from server.store.sqlite_schema import connect, failure, interrupted, microseconds, prepare, unavailable
+from server.store.instants import microseconds
+from server.store.sqlite_read import KnownNames, Reader, commits, current, newest
+from server.store.sqlite_schema import connect, failure, interrupted, prepare, unavailable
 from server.store.sqlite_unit import Rehearsed, Working
 from server.store.sqlite_writer import Writer
 from server.store.store import (
+    Commit,
     Eraser,
     Indexed,
     Indexing,
@@ -50,10 +53,6 @@ _STEPS_BETWEEN_LOOKS = 2_000
 _WRITER_CACHE_KIB, _READER_CACHE_KIB = 65_536, 8_192
 
 
-def _now() -> int:
-    return time.time_ns() // 1000
-
-
 class SqliteStore:
     """The Store kept in the file at `path`, whose folder is made when missing. Several processes may share it.
 
@@ -68,7 +67,7 @@ class SqliteStore:
         time_limit: float = 5.0,
         patience: float = 5.0,
         readers: int = 16,
-        now: Callable[[], int] = _now,
+        now: Callable[[], int] = instants.now,
     ) -> None:
         self.path = Path(path)
         self._time_limit = time_limit
@@ -81,6 +80,10 @@ class SqliteStore:
         self._writing: Writer[Working] | None = None
         self._working: Working | None = None
         self._threads = ThreadPoolExecutor(4, thread_name_prefix="sqlite-reader")
+
+    async def exists(self) -> bool:
+        """As Store.exists."""
+        return self.path.is_file()
 
     async def open(self) -> None:
         """As Store.open."""
@@ -264,6 +267,16 @@ class SqliteStore:
     async def _recomputed(self, index: Callable[[dict[str, Any]], Indexed], after: int) -> list[tuple[int, Indexed]]:
         async with self._snapshot(None) as snapshot:
             return await snapshot.beside(lambda connection: sqlite_check.recomputed(connection, index, after))
+
+    async def commits(self, after: int, count: int) -> list[Commit]:
+        """As Store.commits."""
+        async with self._snapshot(None) as snapshot:
+            return await snapshot.beside(lambda connection: commits(connection, after, count))
+
+    async def append(self, commits: Sequence[Commit], index: Callable[[dict[str, Any]], Indexed]) -> None:
+        """As Store.append."""
+        rows = [(commit, [indexed(index, one.body) for one in commit.versions]) for commit in commits]
+        await self._writer.submit(partial(Working.append, commits=rows))
 
     async def rewrite(
         self,

@@ -5,18 +5,17 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
-from server.resource import decode
 from server.search.query import Kind
+from server.store.bodies import Index, indexed
 from server.store.chain import Link
 from server.store.sqlite_build import finished
 from server.store.sqlite_chain import breaks
-from server.store.sqlite_schema import COLUMNS, IS_RECORD, KINDS, LINKS, PREFIX
+from server.store.sqlite_schema import COLUMNS, IS_RECORD, KINDS, LINKS
 from server.store.store import Indexed
-
-Index = Callable[[dict[str, Any]], Indexed]
+from server.store.terms import PREFIX
 
 CHUNK = 200
 """Versions whose index rows are replaced in one write transaction: some 20 ms of it."""
@@ -73,11 +72,7 @@ _LOST_TARGET = """SELECT r.vid, r.target FROM reference r
 def recomputed(connection: sqlite3.Connection, index: Index, after: int) -> list[tuple[int, Indexed]]:
     """The next versions after that ordinal with what `index` makes of them; a deletion has no rows."""
     rows = connection.execute(_VERSIONS, (after, CHUNK)).fetchall()
-    return [(row[0], _indexed(index, row[5])) for row in rows]
-
-
-def _indexed(index: Index, body: bytes | None) -> Indexed:
-    return Indexed() if body is None else index(decode(body))
+    return [(row[0], indexed(index, row[5])) for row in rows]
 
 
 def check(
@@ -130,12 +125,12 @@ def _version_faults(
     connection: sqlite3.Connection, index: Index, built: frozenset[int], vid: int, ended: int | None, body: bytes | None
 ) -> Iterator[str]:
     try:
-        indexed = _indexed(index, body)
+        computed = indexed(index, body)
     except Exception as error:
         yield f"its body cannot be indexed: {error}"
         return
     for kind in KINDS:
-        wanted, found = _wanted(kind, indexed), Counter(_found(connection, kind, vid, ended is not None))
+        wanted, found = _wanted(kind, computed), Counter(_found(connection, kind, vid, ended is not None))
         yield from (f"{kind} row is missing: {row}" for row in wanted - found if _due(row, built))
         yield from (f"{kind} row too many: {row}" for row in found - wanted if _due(row, built))
 

@@ -26,7 +26,8 @@ from server.search.query import (
     Uri,
     Value,
 )
-from server.store.sqlite_schema import KINDS, PREFIX
+from server.store.sqlite_schema import KINDS
+from server.store.terms import PREFIX, above, after
 
 Parameter = str | int | float
 
@@ -75,16 +76,6 @@ def joined(word: str, parts: Iterable[Sql]) -> Sql:
 def _nested_first(criterion: AnyOf | AllOf) -> list[Criterion]:
     """As _inside has it."""
     return sorted(criterion.criteria, key=lambda one: isinstance(one, Clause))
-
-
-def after(text: str) -> str | None:
-    """The least text above every text that starts with `text`; None when there is none."""
-    for last in range(len(text) - 1, -1, -1):
-        point = ord(text[last])
-        if point < 0x10FFFF:
-            # U+D800 to U+DFFF are no characters, and UTF-8 has no bytes for them.
-            return text[:last] + chr(0xE000 if point == 0xD7FF else point + 1)
-    return None
 
 
 def starting(column: str, text: str) -> Sql:
@@ -166,12 +157,6 @@ def _below(value: str, alias: str) -> list[Sql]:
         return [starting(f"{alias}.value", value)]
     under = [starting(f"{alias}.value", value + boundary) for boundary in "/|"]
     return [Sql(f"{alias}.value = ?", (value,)), *under]
-
-
-def above(value: str) -> list[str]:
-    """Every URI that `value` is at or below."""
-    cuts = [i for i in range(1, len(value)) if value[i] in "/|" or value[i - 1] == "/"]
-    return [value[:i] for i in cuts] + [value]
 
 
 def _unit(value: Quantity, alias: str, names: Names) -> Sql:

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 from server.search.query import Cursor, Include, Query
 from server.store import sqlite_search
+from server.store.instants import instant_text, microseconds
 from server.store.sqlite_criteria import Criteria, Sql, marks
-from server.store.sqlite_schema import instant_text, microseconds
-from server.store.store import Moment, Page, Version
+from server.store.store import Commit, Moment, Page, Version
+from server.store.terms import counted, newest_first
 
 _COLUMNS = "q.ref, v.version_id, v.vid, v.instant, v.method, c.body"
 _SOURCE = "version v JOIN resource q ON q.rid = v.rid LEFT JOIN content c ON c.vid = v.vid"
@@ -39,6 +40,23 @@ def current(connection: sqlite3.Connection, ref: str) -> Version | None:
     """The newest version of all; needs no transaction, for it is one statement."""
     found = connection.execute(_CURRENT, (ref,)).fetchall()
     return version(found[0]) if found else None
+
+
+def commits(connection: sqlite3.Connection, after: int, count: int) -> list[Commit]:
+    """As Store.commits."""
+    text = f"SELECT {_COLUMNS} FROM {_SOURCE} WHERE v.vid >= ? ORDER BY v.vid LIMIT ?"
+    rows = connection.execute(text, ((after + 1) << 16, count)).fetchall()
+    # The last of them may be cut in two: to its end.
+    until = rows[-1][2] >> 16 if len(rows) == count else newest(connection).sequence
+    text = f"SELECT {_COLUMNS} FROM {_SOURCE} WHERE v.vid > ? AND v.vid < ? ORDER BY v.vid"
+    rows += connection.execute(text, (rows[-1][2] if rows else 0, (until + 1) << 16)).fetchall() if rows else []
+    versions: dict[int, list[Version]] = {}
+    for row in rows:
+        versions.setdefault(row[2] >> 16, []).append(version(row))
+    text = """SELECT sequence, instant, digest FROM clock LEFT JOIN chain USING (sequence)
+              WHERE sequence > ? AND sequence <= ? ORDER BY sequence"""
+    moments = connection.execute(text, (after, until)).fetchall()
+    return [Commit(Moment(s, instant_text(at)), tuple(versions.get(s, ())), link) for s, at, link in moments]
 
 
 def newest(connection: sqlite3.Connection, until: int | None = None) -> Moment:
@@ -201,14 +219,14 @@ class Reader:
         query = search.query
         if query.count and query.cursor is None and not more:
             return found
-        if not sqlite_search.counted(query):
+        if not counted(query):
             return None
         counting = search.total()
         total: int = self.connection.execute(counting.text, counting.parameters).fetchall()[0][0]
         return total
 
     def _cursor(self, query: Query, row: tuple[int, ...], last: Version) -> Cursor:
-        if query.sort and sqlite_search.newest_first(query):
+        if query.sort and newest_first(query):
             return Cursor((microseconds(last.last_updated),), last.ordinal)
         return Cursor(tuple(row[1:]), row[0])
 

@@ -15,24 +15,21 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from pathlib import Path
 from typing import get_args
 
 from server.search.query import Kind
-from server.store.store import RECORDS, Unavailable
+from server.store.store import RECORDS, UNLINKED, Unavailable
 
 VERSION = 3
-PREFIX = 48
-"""Characters of a folded string that its index key holds."""
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 _RECORDS = ", ".join(f"'{name}'" for name in sorted(RECORDS))
+_UNLINKED = ", ".join(f"'{name}'" for name in sorted(UNLINKED))
 IS_RECORD = f"v.type IN (SELECT id FROM name WHERE text IN ({_RECORDS}))"
 NO_RECORD = f"v.type NOT IN (SELECT id FROM name WHERE text IN ({_RECORDS}))"
-LINKS = f"v.type NOT IN (SELECT id FROM name WHERE text IN ({_RECORDS}, 'Bundle'))"
+LINKS = f"v.type NOT IN (SELECT id FROM name WHERE text IN ({_UNLINKED}))"
 """What a statement that has `version v` says of the record's types, and of those whose references are links."""
 
 # The columns of each index table, in the order of its clustering.
@@ -182,20 +179,3 @@ def failure(error: sqlite3.Error) -> Exception:
 
 def interrupted(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT"
-
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-# Its text has no zone, so that Z can stand there.
-_NAIVE_EPOCH = datetime(1970, 1, 1)
-_MICROSECOND = timedelta(microseconds=1)
-
-
-def microseconds(instant: str) -> int:
-    """Microseconds since 1970 of an instant written as in Moment. ValueError for anything else."""
-    return (datetime.fromisoformat(instant) - _EPOCH) // _MICROSECOND
-
-
-@lru_cache(maxsize=4096)
-def instant_text(instant: int) -> str:
-    """Microseconds since 1970 as text, as in Moment."""
-    return f"{(_NAIVE_EPOCH + timedelta(microseconds=instant)).isoformat(timespec='microseconds')}Z"

@@ -29,6 +29,7 @@ from server.search.query import (
     Token,
 )
 from server.store.sqlite_criteria import TRUE, Criteria, Parameter, Sql, joined
+from server.store.terms import counted, newest_first
 
 FEW = 1000
 """Candidates that are gathered rather than streamed; ten times as many when all matches are needed anyway."""
@@ -41,18 +42,6 @@ _MAX_SELECTS = 400
 # SQLite compounds 500 SELECTs at most. What would take so many is checked on each version instead.
 _DRIVING_PREFIXES = frozenset(("eq", "lt", "le", "sa", "eb"))
 _SORT_COLUMN = {"string": "folded", "token": "code", "uri": "value", "reference": "ref"}
-
-
-def newest_first(query: Query) -> bool:
-    """Whether ordinals alone give the asked order: instants grow with them."""
-    if not query.sort:
-        return True
-    return len(query.sort) == 1 and query.sort[0].kind == "updated" and query.sort[0].descending
-
-
-def counted(query: Query) -> bool:
-    """Whether the total was asked for."""
-    return query.total != "none" or query.count == 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,13 @@ from server.search.match import matches, told_by_rows
 from server.search.query import Query
 from server.store import sqlite_build, sqlite_erase
 from server.store.chain import GENESIS, linked
+from server.store.instants import instant_text, microseconds
 from server.store.sqlite_criteria import Criteria, marks
 from server.store.sqlite_read import KnownNames, found_ids, newest
-from server.store.sqlite_schema import COLUMNS, KINDS, LINKS, PREFIX, instant_text, interrupted
+from server.store.sqlite_schema import COLUMNS, KINDS, LINKS, interrupted
 from server.store.store import (
     RECORDS,
+    Commit,
     Conflict,
     Eraser,
     Indexed,
@@ -35,6 +37,7 @@ from server.store.store import (
     Version,
     Write,
 )
+from server.store.terms import PREFIX
 
 _MOST_NAMES = 100_000
 # 64 rows of 8 values stay below the 999 values that the oldest SQLite takes.
@@ -461,24 +464,45 @@ class Working:
         self._pending.add([("chain", [(self._sequence, self._digest)])])
 
     def _version(self, write: Write, vid: int, stood: Standing | None) -> Version:
-        rid = self._newest(write, vid, stood)
-        if write.resource_type == "SearchParameter":
-            self._definition = None
-        kind, deleted = self.names.name(write.resource_type), write.body is None
-        row = (vid, rid, kind, write.version_id, self._instant, deleted, write.method)
-        self._pending.add([("version", [row])])
-        self._pending.wrote(write)
         text = instant_text(self._instant)
         body = None
         if write.body is not None:
             meta = f'"versionId":"{write.version_id}","lastUpdated":"{text}"'.encode()
             body = write.body.head + meta + write.body.tail
-            self._pending.add([("content", [(vid, body)]), *index_rows(self.names, vid, write.indexed)])
-        return Version(write.resource_type, write.id, write.version_id, vid, text, write.method, body)
+        version = Version(write.resource_type, write.id, write.version_id, vid, text, write.method, body)
+        self._put(version, write.indexed, stood)
+        self._pending.wrote(write)
+        return version
 
-    def _newest(self, write: Write, vid: int, stood: Standing | None) -> int:
+    def _put(self, version: Version, indexed: Indexed, stood: Standing | None) -> None:
+        vid = version.ordinal
+        rid = self._newest(version, stood)
+        if version.resource_type == "SearchParameter":
+            self._definition = None
+        kind = self.names.name(version.resource_type)
+        row = (vid, rid, kind, version.version_id, self._instant, version.deleted, version.method)
+        self._pending.add([("version", [row])])
+        if version.body is not None:
+            self._pending.add([("content", [(vid, version.body)]), *index_rows(self.names, vid, indexed)])
+
+    def append(self, commits: Sequence[tuple[Commit, Sequence[Indexed]]]) -> None:
+        """As Store.append."""
+        for commit, rows in commits:
+            if commit.moment.sequence != self._sequence + 1:
+                raise Conflict("stale")
+            self._sequence, self._instant = commit.moment.sequence, microseconds(commit.moment.instant)
+            self._pending.add([("clock", [(self._sequence, self._instant)])])
+            for version, indexed in zip(commit.versions, rows, strict=True):
+                self._put(version, indexed, self._standing(f"{version.resource_type}/{version.id}"))
+            if commit.link is not None:
+                self._digest = commit.link
+                self._pending.add([("chain", [(self._sequence, commit.link)])])
+        # A later job's conditions look at rows that wait by the writes they are of, and these are of none.
+        self._pending.flush()
+
+    def _newest(self, write: Version, stood: Standing | None) -> int:
         """The resource's rid, its row saying that this version is the newest."""
-        ref, deleted = f"{write.resource_type}/{write.id}", write.body is None
+        ref, vid, deleted = f"{write.resource_type}/{write.id}", write.ordinal, write.deleted
         self._ahead.touched(ref)
         if stood is None and not self.names.knows_target(ref):
             rid = self.names.made(ref)

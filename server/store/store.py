@@ -41,6 +41,9 @@ Ref = tuple[str, str]
 RECORDS = frozenset({"Provenance", "AuditEvent"})
 """The types that make up the record; see the head of this file."""
 
+UNLINKED = RECORDS | {"Bundle"}
+"""The types whose references are no links: they may name what is not there, and hold back no deletion."""
+
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
@@ -173,6 +176,16 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Commit:
+    """What one unit wrote, as it stands in a store: for taking it over into another. `link`: the digest of the link
+    that it added to the record's chain, None when it added none."""
+
+    moment: Moment
+    versions: tuple[Version, ...]
+    link: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Indexing:
     """How far the index is, now and not at a past moment. `newest`: the ordinal of the newest version of any
     SearchParameter, 0 for none. `shares`: for each build that was begun, by the ordinal of the version that defines it,
@@ -197,10 +210,12 @@ class Eraser(Protocol):
 @dataclass(frozen=True, slots=True)
 class Rewritten:
     """What a rewriting changed, or would change: `versions` as (type, id, version_id), in the order of their writing.
-    `kept`: resources where it must stand on, for it is in their id, or they are records."""
+    `kept`: resources where it must stand on, for it is in their id, or they are records. `remains`: whether old bytes
+    may still be in files that the store has no say over, a database server's."""
 
     versions: tuple[tuple[str, str, int], ...]
     kept: tuple[Ref, ...] = ()
+    remains: bool = False
 
 
 class Snapshot(Protocol):
@@ -258,6 +273,10 @@ class Snapshot(Protocol):
 class Store(Protocol):
     """A registry's memory. All methods may raise Unavailable."""
 
+    async def exists(self) -> bool:
+        """Whether there is a store already; asked of one that is not open, and makes nothing."""
+        ...
+
     async def open(self) -> None:
         """Ready for use; makes the schema when empty, refuses one that is newer than this program."""
         ...
@@ -308,6 +327,17 @@ class Store(Protocol):
         is no longer the newest SearchParameter version: begin again with the new definitions."""
         ...
 
+    async def commits(self, after: int, count: int) -> list[Commit]:
+        """The commits after that sequence, oldest first: as many whole ones as hold `count` versions, and at least
+        one; none when there are none."""
+        ...
+
+    async def append(self, commits: Sequence[Commit], index: Callable[[dict[str, Any]], Indexed]) -> None:
+        """Takes over commits of another store as they are, links included, in one commit to the disk: the first
+        follows the newest here, each the one before it, else Conflict("stale") and nothing is written. Deletions have
+        no rows. A link that does not hold is taken over too, and `check` tells of it here as it does there."""
+        ...
+
     async def rewrite(
         self,
         eraser: Eraser,
@@ -317,8 +347,8 @@ class Store(Protocol):
         """Takes out of every version, past ones included, what the eraser knows, with its index rows; the unit that
         `trace` makes of it is written in the same transaction, and no other writer comes in between. Without `trace`
         nothing is changed. When it returns the old bytes are gone from all files of the store, its log and its free
-        space included. Unavailable when that could not be done, because a reader of another process still holds on to
-        them; done again it does what is left."""
+        space included, unless Rewritten.remains says that a database server keeps those. Unavailable when that could
+        not be done, because a reader of another process still holds on to them; done again it does what is left."""
         ...
 
     async def heads(self) -> tuple[Link, ...]:

@@ -81,9 +81,9 @@ def of_mode(page: Resource, mode: str) -> list[Resource]:
     return [entry["resource"] for entry in page.get("entry", []) if entry["search"]["mode"] == mode]
 
 
-def settings_in(folder: Path, profiles: str = "enforce") -> Settings:
+def settings_in(folder: Path, profiles: str = "enforce", **store: str) -> Settings:
     return read_settings(
-        store=f"sqlite:///{folder}/portfolio.db",
+        **{"store": f"sqlite:///{folder}/portfolio.db", **store},
         keys=folder / "keys",
         base_url=BASE,
         profiles=profiles,
@@ -108,9 +108,10 @@ def loaded(folder: Path, *paths: Path, round: str | None = None) -> list[Loaded]
 
 
 @contextmanager
-def registry_in(folder: Path, profiles: str = "off") -> Iterator[Registry]:
-    """Profiles are off by default: what tests add is about search, it is bare, and no profile of ours would take it."""
-    settings = settings_in(folder, profiles)
+def registry_in(folder: Path, profiles: str = "off", **store: str) -> Iterator[Registry]:
+    """Profiles are off by default: what tests add is about search, it is bare, and no profile of ours would take it.
+    `store`: of the settings, what names another than the one in `folder`."""
+    settings = settings_in(folder, profiles, **store)
     app = create_app(settings, store_of(settings))
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=f"{BASE}/")
     with asyncio.Runner() as runner:

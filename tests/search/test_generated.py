@@ -19,14 +19,15 @@ from tests.portfolio.registry import Registry, registry_in
 from tests.search.asked import Search
 from tests.search.generated import searches, worlds
 from tests.search.matcher import World
+from tests.store.kinds import REAL, named
 
 SEARCHES = 12
 """For each world."""
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with registry_in(tmp_path_factory.mktemp("generated")) as registry:
+@pytest.fixture(scope="module", params=REAL)
+def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with registry_in(tmp_path_factory.mktemp("generated"), **named(request.param, "generated")) as registry:
         yield registry
 
 
@@ -76,16 +77,24 @@ BOUNDS: dict[str, Any] = {
 }
 
 
-@settings(max_examples=80, derandomize=True, **BOUNDS)
-@given(st.data())
+EXAMPLES = {"sqlite": 80, "motor": 8, "pymongo": 8}
+
+
+def held(registry: Registry, seen: Counter[str], examples: int, **more: Any) -> None:
+    @settings(max_examples=examples, **more, **BOUNDS)
+    @given(st.data())
+    def hold(data: st.DataObject) -> None:
+        compare(registry, seen, data)
+
+    hold()
+
+
 def test_every_search_is_answered_as_the_plain_matcher_does(
-    registry: Registry, seen: Counter[str], data: st.DataObject
+    registry: Registry, seen: Counter[str], request: pytest.FixtureRequest
 ) -> None:
-    compare(registry, seen, data)
+    held(registry, seen, EXAMPLES[request.node.callspec.params["registry"]], derandomize=True)
 
 
 @pytest.mark.long
-@settings(max_examples=2000, **BOUNDS)
-@given(st.data())
-def test_so_are_many_others_in_each_run(registry: Registry, seen: Counter[str], data: st.DataObject) -> None:
-    compare(registry, seen, data)
+def test_so_are_many_others_in_each_run(registry: Registry, seen: Counter[str], request: pytest.FixtureRequest) -> None:
+    held(registry, seen, 25 * EXAMPLES[request.node.callspec.params["registry"]])

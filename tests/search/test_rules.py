@@ -15,6 +15,7 @@ from tests.conftest import BASE
 from tests.http.build import bundle, entry
 from tests.portfolio.registry import Registry, registry_in
 from tests.search.parameters import LINE, OWNER, S
+from tests.store.kinds import REAL, named
 
 Resource = dict[str, Any]
 UCUM = "http://unitsofmeasure.org"
@@ -126,9 +127,9 @@ RESOURCES: list[Resource] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with registry_in(tmp_path_factory.mktemp("rules")) as registry:
+@pytest.fixture(scope="module", params=REAL)
+def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+    with registry_in(tmp_path_factory.mktemp("rules"), **named(request.param, "rules")) as registry:
         registry.send(
             "POST", "", bundle(*(entry("PUT", f"{one['resourceType']}/{one['id']}", one) for one in RESOURCES))
         )

@@ -8,19 +8,26 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from server.store.sqlite import SqliteStore
 from server.store.store import Store
 
+from .kinds import KINDS, described, opened
+from .mock import CANNOT
 
-@pytest_asyncio.fixture(params=["sqlite"])
-async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
+
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    if found == "mongomock" and (reason := CANNOT.get(request.node.originalname)):
+        pytest.skip(f"mongomock: {reason}")
+    request.node.user_properties.append(("store", described(found)))
+    return found
+
+
+@pytest_asyncio.fixture
+async def stores(kind: str, tmp_path: Path) -> AsyncIterator[tuple[Store, Store]]:
     """Two Store objects on the same data, as two processes have them."""
-    first, second = SqliteStore(tmp_path / "new" / "first.db"), SqliteStore(tmp_path / "new" / "first.db")
-    await first.open()
-    await second.open()
-    yield first, second
-    await first.close()
-    await second.close()
+    async with opened(kind, tmp_path, 2) as (first, second):
+        yield first, second
 
 
 @pytest_asyncio.fixture

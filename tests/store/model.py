@@ -26,7 +26,7 @@ from server.search.query import (
     Uri,
     Value,
 )
-from server.store.sqlite_schema import microseconds
+from server.store.instants import microseconds
 from server.store.store import Indexed, Version
 
 Row = tuple[Any, ...]

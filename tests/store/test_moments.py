@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import tempfile
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,10 +31,10 @@ from server.search.query import (
     Token,
     Uri,
 )
-from server.store.sqlite import SqliteStore
 from server.store.store import Indexed, Moment, Snapshot, Store, Unit
 
 from .build import deletion, index, unit, write
+from .kinds import REAL, described, opened
 from .model import Model
 
 TYPES = ["Task", "Plan"]
@@ -237,36 +237,50 @@ async def write_all(store: Store, model: Model, units: list[Any]) -> list[Moment
     return moments
 
 
-def in_new_store(work: Callable[[Store], Awaitable[None]]) -> None:
+def in_new_store(kind: str, folder: Path, work: Callable[[Store], Awaitable[None]]) -> None:
     async def run() -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            store = SqliteStore(Path(folder) / "store.db")
-            await store.open()
-            try:
-                await work(store)
-            finally:
-                await store.close()
+        async with opened(kind, folder) as (store,):
+            await work(store)
 
     asyncio.run(run())
 
 
-@settings(max_examples=40, deadline=None)
-@given(
-    st.lists(steps(), min_size=1, max_size=6),
-    st.lists(st.tuples(queries(), st.lists(includes(), max_size=2)), min_size=5, max_size=12),
-)
-def test_every_moment_answers_as_the_plain_model_does(
-    units: list[Any], asked: list[tuple[Query, list[Include]]]
-) -> None:
-    async def work(store: Store) -> None:
-        model = Model()
-        moments = await write_all(store, model, units)
-        for at in moments:
-            async with store.snapshot(at) as snapshot:
-                for query, adding in asked:
-                    await agree(snapshot, model, query, adding)
-        _, faults = await store.check(index)
-        # These units ask for no referential integrity, so that references without a target are the only faults.
-        assert [fault for fault in faults if "points to" not in fault] == []
+def asked_at_some_moment() -> st.SearchStrategy[list[Any]]:
+    """(which moment, what, includes)"""
+    one = st.tuples(st.integers(0, 100), queries(), st.lists(includes(), max_size=2))
+    return st.lists(one, min_size=6, max_size=10)
 
-    in_new_store(work)
+
+def hold_against_the_model(kind: str, folder: Path, examples: int, **more: Any) -> None:
+    """Some ten operations and searches in each example."""
+
+    @settings(max_examples=examples, deadline=None, **more)
+    @given(st.lists(steps(), min_size=1, max_size=6), asked_at_some_moment())
+    def hold(units: list[Any], asked: list[tuple[int, Query, list[Include]]]) -> None:
+        async def work(store: Store) -> None:
+            model = Model()
+            moments = await write_all(store, model, units)
+            for place, query, adding in asked:
+                async with store.snapshot(moments[place % len(moments)]) as snapshot:
+                    await agree(snapshot, model, query, adding)
+            _, faults = await store.check(index)
+            # These units ask for no referential integrity: references without a target are the only faults.
+            assert [fault for fault in faults if "points to" not in fault] == []
+
+        in_new_store(kind, folder, work)
+
+    hold()
+
+
+@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 60), ("motor", 30), ("pymongo", 30)])
+def test_every_moment_answers_as_the_plain_model_does(
+    kind: str, examples: int, tmp_path: Path, record_property: Callable[[str, object], None]
+) -> None:
+    record_property("store", described(kind))
+    hold_against_the_model(kind, tmp_path, examples)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", REAL)
+def test_so_do_thousands_of_other_operations(kind: str, tmp_path: Path) -> None:
+    hold_against_the_model(kind, tmp_path, 500, database=None)

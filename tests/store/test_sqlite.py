@@ -15,7 +15,7 @@ import pytest_asyncio
 
 from server.search.query import AnyOf, Chain, Criterion, Query, Sort
 from server.store.sqlite import SqliteStore
-from server.store.store import Indexed, Store, Unavailable
+from server.store.store import Store, Unavailable
 
 from .build import (
     both,
@@ -240,30 +240,6 @@ async def test_two_processes_write_one_file(opened: SqliteStore, path: Path) -> 
     assert (await opened.moment()).sequence == 180
     counts, faults = await opened.check(index)
     assert (counts["current"], counts["commits"], faults) == (180, 180, [])
-
-
-async def test_reindex_beside_writers_of_two_stores(stores: tuple[Store, Store]) -> None:
-    def renamed(resource: dict[str, object]) -> Indexed:
-        old = index(resource)
-        return Indexed(token=tuple(("Task.state", code, system, n) for _, code, system, n in old.token))
-
-    for n in range(450):
-        await stores[0].commit(unit(write("Task", str(n), 1, tokens(f"code{n % 3}"))))
-    past = await stores[0].moment()
-    seen: list[int] = []
-    writes = (put(stores[n % 2], f"Task/{n}", tokens("code9")) for n in range(0, 100))
-    done, _ = await asyncio.gather(stores[1].reindex(renamed, progress=seen.append), asyncio.gather(*writes))
-    assert done >= 450
-    assert seen == sorted(seen)
-    assert seen[-1] == done
-    await stores[1].reindex(renamed, progress=seen.append)
-    assert (await stores[0].check(renamed))[1] == []
-    assert await ids(stores[0], tasks(status("code9"))) == []
-    async with stores[0].snapshot(past) as snapshot:
-        from server.search.query import Clause, Token
-
-        page = await snapshot.search(tasks(Clause("Task.state", "token", "match", (Token(None, "code1"),)), count=0))
-        assert page.total == 150
 
 
 async def _varied(store: Store) -> None:

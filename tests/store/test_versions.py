@@ -229,7 +229,7 @@ async def test_a_closed_store_is_unavailable(store: Store) -> None:
 
 async def test_last_updated_is_searched_as_an_interval_of_a_microsecond(store: Store) -> None:
     from server.search.query import Span
-    from server.store.sqlite_schema import microseconds
+    from server.store.instants import microseconds
 
     instants = [microseconds((await put(store, f"Task/{id}")).last_updated) for id in "abc"]
     middle = instants[1]
