@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.search.query import (
+    AllOf,
     AnyOf,
     Chain,
     Clause,
@@ -139,13 +140,14 @@ def identified(resource_type: str) -> st.SearchStrategy[Clause]:
 
 @st.composite
 def criteria(draw: st.DrawFn, resource_type: str, depth: int = 2) -> Criterion:
-    form = draw(one_of(["clause", "clause", "composite", "id", *(["chain", "has", "any"] if depth else [])]))
+    form = draw(one_of(["clause", "clause", "composite", "id", *(["chain", "has", "any", "all"] if depth else [])]))
     if form == "composite":
         return draw(composites(resource_type))
     if form == "id":
         return draw(identified(resource_type))
-    if form == "any":
-        return AnyOf(tuple(draw(criteria(resource_type, depth - 1)) for _ in range(2)))
+    if form in ("any", "all"):
+        parts = tuple(draw(criteria(resource_type, depth - 1)) for _ in range(2))
+        return AnyOf(parts) if form == "any" else AllOf(parts)
     if form == "clause":
         return draw(clauses(resource_type))
     other, code = draw(one_of(TYPES)), draw(one_of("pqc"))

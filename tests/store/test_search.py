@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from server.search.query import (
+    AllOf,
     AnyOf,
     Chain,
     Clause,
@@ -266,6 +267,9 @@ NORD = Clause("Organization.name", "string", "match", (text("helse nord"),))
         ("Organization", Has("Plan", "Plan.owner", False, Has("Task", "Task.based-on", False, status("done"))), ["o"]),
         ("Task", AnyOf((status("done"), owner("Plan/q", key="Task.based-on"))), ["t3", "t2"]),
         ("Task", AnyOf((status("done"), Chain("Task.based-on", "Plan", False, ACTIVE))), ["t2", "t1"]),
+        ("Task", AllOf((status("done"), Chain("Task.based-on", "Plan", False, ACTIVE))), ["t2"]),
+        ("Task", AnyOf((AllOf((status("done"), status("draft"))), owner("Plan/q", key="Task.based-on"))), ["t3"]),
+        ("Plan", Has("Task", "Task.based-on", False, AllOf((status("draft"), status("done")))), []),
     ],
 )  # fmt: skip
 async def test_chains_and_has(store: Store, resource_type: str, criterion: Criterion, found: list[str]) -> None:

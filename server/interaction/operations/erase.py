@@ -21,6 +21,10 @@ from server.search.values import fold
 from server.store.store import Rewritten, Unavailable
 
 _MOST_VERSIONS = 500
+_REMAINS = (
+    "MongoDBs egen logg og frie plass kan ennå holde gamle byte / MongoDB's own log and free space may still hold "
+    "old bytes"
+)
 
 
 async def erase_person(engine: Engine, call: Call) -> Answer:
@@ -106,5 +110,6 @@ def _answer(found: Rewritten) -> Answer:
             row("resources", valueInteger=len(resources)),
             *changed,
             *kept,
+            *([row("remains", valueString=_REMAINS)] if found.remains else []),
         )
     )
