@@ -233,7 +233,9 @@ class Working:
         return tuple(made)
 
     async def write_alone(self, unit: Unit) -> tuple[Version, ...]:
-        """As `write`, for a job that began without units."""
+        """As `write`, for a job that began without units. Every resource is looked up: the job before it is costly,
+        and would be done anew."""
+        self.careful = True
         self.instant = max(self.now(), self.instant + 1, int(self.clock["floor"]) + 1) - 1
         await self._look(self._looked_up(unit))
         return await self.write(unit)
