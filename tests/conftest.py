@@ -24,6 +24,7 @@ BASE = "http://registry.example/fhir"
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also the tests that take minutes")
+    parser.addoption("--store", default="sqlite", choices=kinds.REAL, help="where the tests over HTTP keep their data")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -55,11 +56,12 @@ def guide() -> Conformance:
 
 
 @pytest.fixture
-def settings(tmp_path: Path) -> Settings:
+def settings(tmp_path: Path, request: pytest.FixtureRequest) -> Settings:
     """R4 alone: most tests over HTTP are about the engine, and their Tasks are nobody's deliveries. What the
     profiles ask is tested in test_profiles_*.py, and over HTTP in test_profiles_http.py."""
+    store = kinds.named(request.config.getoption("--store"), "http")
     return read_settings(
-        store=f"sqlite:///{tmp_path}/portfolio.db",
+        **{"store": f"sqlite:///{tmp_path}/portfolio.db", **store},
         keys=tmp_path / "keys",
         base_url=BASE,
         profiles="off",

@@ -93,6 +93,7 @@ CREATE = ["findAndModify", "insert", "commitTransaction"]
 
 async def test_what_each_operation_costs_in_round_trips(opened: MongoStore, counted: Counted) -> None:
     await put(opened, "Organization/o")
+    await put(opened, "AuditEvent/first")
     counted.taken()
     records = (write("Provenance", "p"), write("AuditEvent", "e"))
     await opened.commit(unit(write("Task", "a", 1, both(tokens("draft"), strings("Å"))), *records))
