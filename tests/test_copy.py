@@ -18,7 +18,7 @@ from server.settings import read_settings
 from server.store.store import Moment, Store, Unit
 from tests.real.process import Installation
 from tests.store.build import deletion, put, unit, write
-from tests.store.kinds import REAL, named, opened
+from tests.store.kinds import REAL, named, opened, over
 
 PAIRS = [(one, other) for one in REAL for other in REAL if "sqlite" in (one, other)]
 
@@ -52,7 +52,7 @@ async def everything(store: Store) -> list[Any]:
     return found
 
 
-@pytest.mark.parametrize(("kind", "other"), PAIRS)
+@pytest.mark.parametrize(("kind", "other"), over(PAIRS))
 async def test_every_moment_is_in_the_copy_as_it_was(
     kind: str, other: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

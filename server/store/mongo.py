@@ -2,7 +2,8 @@
 
 A snapshot is a transaction that reads: all its commands see one state of the database, on every kind of server that
 has transactions. It begins with the clock, so that a look-up in it is two round trips, and `current` is one. A unit
-that creates is three: the clock, the documents, the commit; what it refers to is a fourth when it is not known.
+that creates is three: the clock, the documents, the commit; what it refers to is one more when it is not known, and
+records are one more, for the clock to name the chain's new head.
 """
 
 from __future__ import annotations

@@ -19,13 +19,13 @@ from tests.portfolio.registry import Registry, registry_in
 from tests.search.asked import Search
 from tests.search.generated import searches, worlds
 from tests.search.matcher import World
-from tests.store.kinds import REAL, named
+from tests.store.kinds import REAL, named, over
 
 SEARCHES = 12
 """For each world."""
 
 
-@pytest.fixture(scope="module", params=REAL)
+@pytest.fixture(scope="module", params=over(REAL))
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with registry_in(tmp_path_factory.mktemp("generated"), **named(request.param, "generated")) as registry:
         yield registry

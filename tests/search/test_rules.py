@@ -15,7 +15,7 @@ from tests.conftest import BASE
 from tests.http.build import bundle, entry
 from tests.portfolio.registry import Registry, registry_in
 from tests.search.parameters import LINE, OWNER, S
-from tests.store.kinds import REAL, named
+from tests.store.kinds import REAL, named, over
 
 Resource = dict[str, Any]
 UCUM = "http://unitsofmeasure.org"
@@ -127,7 +127,7 @@ RESOURCES: list[Resource] = [
 ]  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=REAL)
+@pytest.fixture(scope="module", params=over(REAL))
 def registry(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     with registry_in(tmp_path_factory.mktemp("rules"), **named(request.param, "rules")) as registry:
         registry.send(

@@ -10,11 +10,11 @@ import pytest_asyncio
 
 from server.store.store import Store
 
-from .kinds import KINDS, described, opened
+from .kinds import KINDS, described, opened, over
 from .mock import CANNOT
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=over(KINDS))
 def kind(request: pytest.FixtureRequest) -> str:
     found: str = request.param
     if found == "mongomock" and (reason := CANNOT.get(request.node.originalname)):

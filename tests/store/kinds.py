@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from server.store.mongo import MongoStore
 from server.store.sqlite import SqliteStore
@@ -20,6 +22,16 @@ KINDS = ["sqlite", "mongomock", "motor", "pymongo"]
 """motor and pymongo: MongoDB's store over either driver, on the server of mongodb.py."""
 REAL = ["sqlite", "motor", "pymongo"]
 DATABASE = f"portfolio_test_{os.getpid()}"
+
+
+def over(kinds: Iterable[Any]) -> list[Any]:
+    """A test's parameters, kinds or what begins with some. The two drivers differ in what is awaited and in nothing
+    else: of pymongo the quick run has test_mongo.py alone, and --long the rest."""
+    return [
+        pytest.param(*one, marks=pytest.mark.long) if "pymongo" in one else pytest.param(*one)
+        for one in ((kind,) if isinstance(kind, str) else kind for kind in kinds)
+    ]
+
 
 _names = itertools.count()
 

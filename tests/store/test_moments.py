@@ -35,7 +35,7 @@ from server.search.query import (
 from server.store.store import Indexed, Moment, Snapshot, Store, Unit
 
 from .build import deletion, index, unit, write
-from .kinds import REAL, described, opened
+from .kinds import REAL, described, opened, over
 from .model import Model
 
 TYPES = ["Task", "Plan"]
@@ -274,7 +274,7 @@ def hold_against_the_model(kind: str, folder: Path, examples: int, **more: Any) 
     hold()
 
 
-@pytest.mark.parametrize(("kind", "examples"), [("sqlite", 60), ("motor", 30), ("pymongo", 30)])
+@pytest.mark.parametrize(("kind", "examples"), over([("sqlite", 60), ("motor", 20), ("pymongo", 20)]))
 def test_every_moment_answers_as_the_plain_model_does(
     kind: str, examples: int, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:

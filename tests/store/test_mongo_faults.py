@@ -21,6 +21,7 @@ from server.store.store import Conflict, Unavailable
 
 from . import mongodb
 from .build import deletion, ids, index, put, status, tasks, tokens, unit, write
+from .kinds import over
 from .proxy import Proxy
 
 pytestmark = pytest.mark.xdist_group("mongodb faults")
@@ -38,7 +39,7 @@ def server() -> Iterator[mongodb.Server]:
     made.stop()
 
 
-@pytest_asyncio.fixture(params=["motor", "pymongo"])
+@pytest_asyncio.fixture(params=over(["motor", "pymongo"]))
 async def far(request: pytest.FixtureRequest, server: mongodb.Server) -> AsyncIterator[tuple[MongoStore, Proxy]]:
     """A store that reaches its server through a proxy, and is quick to give up."""
     async with Proxy(server.port) as proxy:
