@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,50 @@ async def test_a_copy_beside_writers_holds_all_that_was_committed_before_its_end
         await writing
         await copy(engine(source), target, lambda _: None)
         assert (await target.moment()) == (await source.moment())
+
+
+@pytest.mark.parametrize(("kind", "other"), [("sqlite", "motor"), ("motor", "sqlite")])
+async def test_the_chain_is_copied_and_an_anchor_of_the_one_holds_for_the_other(
+    kind: str, other: str, tmp_path: Path
+) -> None:
+    async with opened(kind, tmp_path) as (source,), opened(other, tmp_path) as (target,):
+        for id in "ab":
+            await fill(source, id)
+            await source.commit(
+                unit(write("Task", f"{id}-of-record"), write("AuditEvent", id), write("Provenance", id))
+            )
+        anchors = await source.heads()
+        await copy(engine(source), target, lambda _: None)
+        assert await target.heads() == anchors != ()
+        # Both go on with the same links.
+        for store in (source, target):
+            await store.commit(unit(write("AuditEvent", "c")))
+            assert (await store.check(engine(store).indexer.indexed, anchors))[1] == []
+
+
+async def test_a_chain_that_is_broken_is_copied_as_it_is(tmp_path: Path) -> None:
+    async with opened("sqlite", tmp_path) as (source,), opened("motor", tmp_path) as (target,):
+        for id in "abc":
+            await source.commit(unit(write("AuditEvent", id)))
+        with sqlite3.connect(source.path) as connection:  # type: ignore[attr-defined]
+            connection.execute("UPDATE chain SET digest = zeroblob(32) WHERE sequence = 2")
+        await copy(engine(source), target, lambda _: None)
+        for store in (source, target):
+            (fault,) = (await store.check(engine(store).indexer.indexed))[1]
+            assert fault.startswith("record: broken at commit 2: AuditEvent/b")
+
+
+async def test_a_link_that_was_left_out_is_a_difference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with opened("sqlite", tmp_path) as (source,), opened("sqlite", tmp_path) as (target,):
+        await source.commit(unit(write("AuditEvent", "a")))
+        real = target.append
+
+        async def changed(commits: Any, index: Any) -> None:
+            await real([replace(commit, link=None) for commit in commits], index)
+
+        monkeypatch.setattr(target, "append", changed)
+        with pytest.raises(Unlike, match="links of the record"):
+            await copy(engine(source), target, lambda _: None)
 
 
 @pytest.mark.parametrize("other", ["sqlite", "motor"])
