@@ -22,6 +22,7 @@ from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
 from server.resource import decode
+from server.search.query import Query
 from server.store import mongo_read
 from server.store.chain import GENESIS, linked
 from server.store.instants import instant_text, microseconds
@@ -90,6 +91,8 @@ class Working:
     _fresh_refs: set[str] = field(default_factory=set)
     _fresh_bytes: int = 0
     _endings: list[Update] = field(default_factory=list)
+    # What conditions found since the last write: many units that wait together ask the same.
+    _found_ids: dict[Query, frozenset[str]] = field(default_factory=dict)
 
     async def began(self, units: Sequence[Unit]) -> None:
         """Takes the clock, forward by as many sequences as there are units, and looks up what they are about."""
@@ -179,7 +182,9 @@ class Working:
             return
         await self._flush()
         for query, expected in unit.found:
-            found = await self._reader.found_ids(query)
+            if query not in self._found_ids:
+                self._found_ids[query] = await self._reader.found_ids(query)
+            found = self._found_ids[query]
             several = len(found) > 1 and len(expected) > 1
             if found != expected and not several:
                 raise Conflict("stale", [(query.resource_type, id) for id in found])
@@ -298,6 +303,8 @@ class Working:
 
     async def _flush(self) -> None:
         """Endings first: a resource has one open version at any time."""
+        if self._fresh or self._endings:
+            self._found_ids.clear()
         for some in _parts(self._endings):
             ended = await self.driver.update(VERSIONS, some, self.session)
             if ended != len(some):

@@ -19,8 +19,9 @@ BATCH = 64
 _PAUSE = 0.002
 """Seconds before a transaction that lost a race is tried anew, at first; more each time, and never the same."""
 _LONGEST_PAUSE = 0.016
-_BETWEEN = 0.03
-"""Seconds that a process leaves the clock alone after a transaction, when another has asked for its turn."""
+_BETWEEN, _LONGEST_BETWEEN = 0.03, 0.5
+"""Seconds that a process leaves the clock alone after a transaction, when another has asked for its turn: as long as
+the transaction itself took, within these bounds, for a loaded machine is slow to take the turn too."""
 _PATIENT = 3
 """Races that a process loses before it asks: who writes all the time would otherwise win them all."""
 
@@ -87,9 +88,8 @@ class Writer:
                     return
                 self._waiting.clear()
                 await self._waiting.wait()
-            if self.leave:
-                await asyncio.sleep(_BETWEEN)
             batch = self._next()
+            began = time.monotonic()
             try:
                 await self._write(batch)
             except BaseException as error:  # Whoever waits is told; the task outlives everything but its own end.
@@ -97,6 +97,9 @@ class Writer:
                     job.settle(_told(error))
                 if not isinstance(error, Exception):
                     raise
+            if self.leave:
+                took = time.monotonic() - began
+                await asyncio.sleep(min(max(took, _BETWEEN), _LONGEST_BETWEEN))
 
     def _next(self) -> list[_Job]:
         """Units that wait together; of anything else one alone."""
@@ -179,6 +182,7 @@ class _Attempts:
             # Outside of a transaction it waits in the server for the one that holds the clock, and is not refused.
             with suppress(PyMongoError):
                 await self._driver.changed(STATE, "clock", {"$set": {"asked": True}})
+                return
         await asyncio.sleep(self._pause * (0.5 + random.random()))
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 

@@ -6,6 +6,7 @@ else a `mongod` on the PATH is started as a replica set of one; else SecantusDB,
 
 from __future__ import annotations
 
+import atexit
 import os
 import shutil
 import signal
@@ -141,6 +142,7 @@ def shared() -> Shared:
         client.close()
         return Shared(f"MongoDB {version} of PORTFOLIO_TEST_MONGODB", None)
     own = server()
+    atexit.register(own.stop)  # Also when nobody comes to say that all is finished.
     own.start()
     return Shared(own.name, own)
 
