@@ -9,6 +9,7 @@ import shutil
 import stat
 import subprocess
 import sys
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,14 @@ ONCE = {"replica-set"}
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
     given = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
     return subprocess.run(command, capture_output=True, text=True, timeout=120, env=given, cwd=ROOT, check=False)
+
+
+def test_the_servers_believe_the_proxy_and_nobody_else() -> None:
+    (network,) = COMPOSE["networks"]["default"]["ipam"]["config"]
+    address = COMPOSE["services"]["proxy"]["networks"]["default"]["ipv4_address"]
+    assert ip_address(address) in ip_network(network["subnet"])
+    for server in ("server-1", "server-2"):
+        assert COMPOSE["services"][server]["environment"]["PORTFOLIO_TRUSTED_PROXIES"] == address
 
 
 def test_the_file_holds_against_the_compose_specification() -> None:
