@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -120,6 +121,20 @@ async def test_a_rewriting_reaches_every_version_and_its_rows_and_no_record(stor
     assert written is not None
     assert b"3 versions" in (written.body or b"")
     assert await faults(store, *heads) == []
+
+
+async def test_no_other_writer_comes_between_a_rewriting_and_its_trace(stores: tuple[Store, Store]) -> None:
+    await holding(stores[0])
+    writing = asyncio.gather(*(put(stores[n % 2], f"Task/{n}", strings(NAME), NAME) for n in range(30)))
+    await stores[1].rewrite(Eraser(), index, trace)
+    await writing
+    told = await stores[0].current("AuditEvent", "trace")
+    assert told is not None
+    async with stores[0].snapshot() as snapshot:
+        versions = (await snapshot.history("Task", None, count=100)).versions
+    held = [one.sequence for one in versions if NAME in json.dumps(json.loads(one.body or b"{}"), ensure_ascii=False)]
+    assert all(sequence > told.sequence for sequence in held)
+    assert await faults(stores[0]) == []
 
 
 async def test_a_rewriting_done_again_finds_nothing(store: Store) -> None:
