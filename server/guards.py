@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -87,12 +87,11 @@ def shielded(settings: Settings) -> Callable[[ASGIApp], ASGIApp]:
     return middleware
 
 
-def _joined(own: Iterable[tuple[bytes, bytes]], more: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """The last of `more` says who may keep the answer, where it does not say so itself, as the token endpoint does."""
-    for name, _ in own:
-        if name == b"cache-control":
-            return [*own, *more[:-1]]
-    return [*own, *more]
+def _joined(own: Sequence[tuple[bytes, bytes]], more: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """What an answer says itself stands: who may keep it, as the token endpoint does, or what it may show, as the annex
+    with its own style does; two policies would both hold. Vary adds up."""
+    said = {name for name, _ in own}
+    return [*own, *(one for one in more if one[0] == b"vary" or one[0] not in said)]
 
 
 def admitted(settings: Settings, limits: Limits, refuse: Refuse) -> Callable[[ASGIApp], ASGIApp]:

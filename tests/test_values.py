@@ -248,9 +248,10 @@ def test_local_references_outside_all_parameters_are_links(resource: dict[str, A
     assert [target for target, _, _ in found] == links
 
 
-def test_what_a_bundle_carries_is_no_link_of_it() -> None:
+def test_what_a_bundle_carries_is_no_link_of_it_but_a_document_is_found_by_its_composition() -> None:
     entry = {"resource": {"resourceType": "Composition", "id": "c", "subject": {"reference": "Organization/1"}}}
-    assert INDEXER.indexed({"resourceType": "Bundle", "type": "document", "entry": [entry]}).reference == ()
+    found = INDEXER.indexed({"resourceType": "Bundle", "type": "document", "entry": [entry]}).reference
+    assert found == (("Bundle.composition", "Composition/c", "", 0),)
 
 
 def test_the_parts_of_a_composite_share_the_ordinal_of_their_element() -> None:

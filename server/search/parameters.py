@@ -221,7 +221,7 @@ INDEXED: dict[SearchType, frozenset[str]] = {
     "date": frozenset({"date", "dateTime", "instant", "Period", "Timing"}),
     "string": _TEXTS | {"HumanName", "Address"},
     "token": _TEXTS | {"Coding", "CodeableConcept", "Identifier", "ContactPoint", "boolean"},
-    "reference": _URIS | {"Reference"},
+    "reference": _URIS | {"Reference", "Composition", "MessageHeader"},
     "quantity": frozenset({"Quantity", "Age", "Count", "Distance", "Duration", "Money", "Range"}),
     "uri": _URIS,
 }

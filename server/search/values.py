@@ -179,7 +179,8 @@ class _Reader:
 
     def copy(self, value: dict[str, Any], n: int, rows: _Rows) -> None:
         """A resource itself stands where others have a reference: the first of a document or message."""
-        if id := value.get("id"):
+        id = value.get("id")
+        if id and _COPIED.get(self.key) == value["resourceType"]:
             rows.reference.append((self.key, f"{value['resourceType']}/{id}", "", n))
 
     def _parts(self, value: dict[str, Any], names: tuple[str, ...], n: int, rows: _Rows) -> None:
@@ -299,7 +300,7 @@ _Read = Callable[[_Reader, Any, int, _Rows], None]
 _TEXTS = ("string", "markdown", "code", "id", "uri", "url", "canonical", "oid", "uuid")
 _URIS = ("uri", "url", "oid", "uuid")
 
-_COPIED = ("Composition", "MessageHeader")
+_COPIED = {"Bundle.composition": "Composition", "Bundle.message": "MessageHeader"}
 
 READERS: dict[SearchType, dict[str, _Read]] = {
     "string": {
@@ -331,7 +332,7 @@ READERS: dict[SearchType, dict[str, _Read]] = {
     "reference": {
         "Reference": _Reader.reference,
         **dict.fromkeys((*_URIS, "canonical"), _Reader.canonical),
-        **dict.fromkeys(_COPIED, _Reader.copy),
+        **dict.fromkeys(_COPIED.values(), _Reader.copy),
     },
 }
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import httpx
 import pytest
@@ -23,12 +22,6 @@ XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 def get(office: Office, path: str, by: httpx.AsyncClient | None = None, **headers: str) -> httpx.Response:
     sent = {name.replace("_", "-"): value for name, value in headers.items()}
     return office.run((by or office.anonymous).get(f"{SITE}/utgaver/{path}", headers=sent))
-
-
-def said(answer: httpx.Response) -> str:
-    outcome: dict[str, Any] = answer.json()
-    assert outcome["resourceType"] == "OperationOutcome"
-    return str(outcome["issue"][0]["diagnostics"])
 
 
 @pytest.mark.parametrize(
@@ -95,11 +88,12 @@ def test_one_url_answers_by_accept_and_says_so(office: Office) -> None:
     assert answer.headers["vary"].startswith("Accept, Authorization")
     refused = get(office, "2021-11/vedlegg", accept="image/png")
     assert refused.status_code == 406
-    assert "text/csv" in said(refused) or "application/zip" in said(refused)
+    assert "application/zip" in refused.text
 
 
 def test_the_page_lets_in_its_own_style_and_nothing_else(office: Office) -> None:
-    policy = get(office, "2021-11/vedlegg.html").headers["content-security-policy"]
+    # Of two policies both hold, and the style would be let in by neither.
+    [policy] = get(office, "2021-11/vedlegg.html").headers.get_list("content-security-policy")
     assert policy.startswith("default-src 'none'")
     assert "style-src 'sha256-" in policy
     assert "unsafe" not in policy
@@ -113,7 +107,7 @@ def test_what_there_is_not_is_404(office: Office, path: str) -> None:
 
 
 def test_an_edition_that_there_is_not_is_named(office: Office) -> None:
-    assert said(get(office, "2031-11/vedlegg.pdf")) == "Ingen utgave 2031-11 / There is no such edition."
+    assert "Ingen utgave 2031-11 / There is no such edition." in get(office, "2031-11/vedlegg.pdf").text
 
 
 def test_a_preliminary_edition_is_the_secretariats_and_is_not_kept(office: Office) -> None:

@@ -222,7 +222,7 @@ class TestPersons:
         ("claims", "caller"),
         [
             ({"role": "secretariat", "name": "Kari"}, Caller("secretariat", "", "Kari")),
-            ({"role": ["x", "secretariat"], "sub": "1"}, Caller("secretariat", "", "1")),
+            ({"role": ["x", "secretariat"], "sub": "1"}, Caller("secretariat", "", "1", user="1")),
             ({"role": "reporter", "organization": "983658725"}, Caller("reporter", "983658725", "")),
             # Who is not said to be a reporter only reads, whatever organisation it is of.
             ({"organization": "983658725", "name": "Ola"}, Caller("reader", "983658725", "Ola")),
