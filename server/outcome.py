@@ -118,5 +118,13 @@ def invalid(issues: Iterable[Issue]) -> FhirError:
 
 
 def outcome(issues: Iterable[Issue]) -> dict[str, Any]:
-    """The OperationOutcome resource of these issues."""
-    return {"resourceType": "OperationOutcome", "issue": [issue.as_json() for issue in issues]}
+    """The OperationOutcome of these issues: of the first thousand, and how many more there are. Half a megabyte
+    of nonsense has 60 000, which told one by one are 28 MB."""
+    told = list(issues)
+    more = len(told) - _MOST
+    if more > 0:
+        told[_MOST:] = [Issue("informational", f"Og {more} til / And {more} more issues.", severity="information")]
+    return {"resourceType": "OperationOutcome", "issue": [issue.as_json() for issue in told]}
+
+
+_MOST = 1000

@@ -102,7 +102,12 @@ class Access:
 
     def check_secretariat(self, caller: Caller) -> None:
         """FhirError login (401) or forbidden (403) for everybody but the secretariat."""
-        self.check_interaction(caller, "PUT")
+        if caller.role == "anonymous":
+            raise FhirError(
+                "login",
+                "Logg inn som sekretariatet / This needs a bearer token of the secretariat.",
+                headers={"WWW-Authenticate": 'Bearer realm="fhir"'},
+            )
         if caller.role != "secretariat":
             raise FhirError("forbidden", "Dette kan bare sekretariatet / Only the secretariat may do this.")
 

@@ -22,7 +22,7 @@ async def validate(engine: Engine, call: Call) -> Answer:
     beside what the resource declares and what its code chooses, whatever PORTFOLIO_PROFILES says.
     FhirError for a call that cannot be understood, and not-found (404) or deleted (410) for an id."""
     sent, asked = _asked(engine, call)
-    mode = asked.get("mode", [""])[-1]
+    mode = (asked.get("mode") or [""])[-1]
     if mode and mode not in MODES:
         raise FhirError("value", f"mode={mode}: expected {', '.join(MODES)}.", expression="Parameters.parameter")
     if mode == "delete" and not call.id:

@@ -7,6 +7,7 @@ Decided upon a snapshot, committed on the condition that what was read still hol
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -28,7 +29,7 @@ from server.interaction.terminology import parser_at
 from server.outcome import FhirError, Issue, invalid
 from server.portfolio.labels import FOLLOWING
 from server.portfolio.rules import Change
-from server.resource import ID, Resource, body, references, restored, same
+from server.resource import ID, Resource, body, encode, references, restored, same
 from server.search.query import Clause, Criterion, Query, Reference, Token
 from server.store.store import Conflict, Ref, Unavailable, Unit, Version, Write
 
@@ -566,15 +567,31 @@ def _following(draft: Draft, canonical: str) -> tuple[Criterion, ...]:
 
 
 def _patched(draft: Draft) -> Resource:
-    try:
-        patched = jsonpatch.apply_patch(draft.stood, list(draft.intent.patch))
-    except jsonpatch.JsonPatchTestFailed:
-        raise FhirError("conflict", "A test of the patch failed: the resource has changed.", status=412) from None
-    except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError) as error:
-        raise FhirError("processing", f"The JSON Patch cannot be applied: {error}.") from None
+    """What stands, patched operation by operation: its faults are told by their place, never with what stands."""
+    patched = copy.deepcopy(draft.stood)
+    operations = draft.intent.patch
+    if len(operations) > _MOST_OPERATIONS or sum(one.get("op") == "copy" for one in operations) > _MOST_COPIES:
+        text = f"A JSON Patch has at most {_MOST_OPERATIONS} operations, {_MOST_COPIES} of them copies."
+        raise FhirError("too-costly", text, status=413)
+    for index, operation in enumerate(operations):
+        try:
+            patched = jsonpatch.apply_patch(patched, [operation], in_place=True)
+        except jsonpatch.JsonPatchTestFailed:
+            raise FhirError("conflict", "A test of the patch failed: the resource has changed.", status=412) from None
+        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError):
+            text = f"Operation {index} of the JSON Patch cannot be applied: its path leads nowhere, or it is malformed."
+            raise FhirError("processing", text) from None
+        # A few copies of a list into itself would fill the memory.
+        if operation.get("op") == "copy" and len(encode(patched)) > _LARGEST:
+            raise FhirError("too-long", f"For stor / The patch makes more than {_LARGEST} bytes.")
     if not isinstance(patched, dict) or (patched.get("resourceType"), patched.get("id")) != draft.ref:
         raise FhirError("invalid", "A patch may change neither resourceType nor id.")
     return patched
+
+
+_MOST_OPERATIONS = 1000
+_MOST_COPIES = 100
+_LARGEST = 5 * 1024**2
 
 
 def _condition_of(intent: Intent) -> str:

@@ -117,6 +117,8 @@ class _Check:
     async def between(self) -> list[Issue]:
         """The rules between resources."""
         issues: list[Issue] = []
+        if self.kind and self.change.after["resourceType"] == "Task":
+            issues += await self._issued_taken()
         match self.kind:
             case "leveranse":
                 issues += [*await self._standing_initiative(), *await self._delivery()]
@@ -317,6 +319,21 @@ class _Check:
             return []
         text = f"Nummeret er i bruk / {number} is another initiative's; leave it out, and the server issues one."
         return [Issue("duplicate", text, "PlanDefinition.identifier")]
+
+    async def _issued_taken(self) -> list[Issue]:
+        """An identifier of our own systems is one Task's: else whoever uses it once more breaks the other's push."""
+        issued = f"{self.canonical}/sid/"
+        stood = (self.change.before or {}).get("identifier", [])
+        issues = []
+        for index, one in enumerate(self.change.after.get("identifier", [])):
+            if not str(one.get("system", "")).startswith(issued) or not one.get("value") or one in stood:
+                continue
+            asked = [("identifier", f"{one['system']}|{one['value']}")]
+            others = await self.around.find("Task", asked, firm=True)
+            if [reference for reference in others if reference != self.change.reference]:
+                text = f"Identifikatoren er i bruk / {one['value']} is another Task's; leave it out, or use your own."
+                issues.append(Issue("duplicate", text, f"Task.identifier[{index}]"))
+        return issues
 
     def _tiltaksnummer(self, plan: Resource) -> str:
         system = f"{self.canonical}/sid/tiltaksnummer"

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Any, Literal
 
 from server.access import Caller
-from server.interaction.engine import Engine
+from server.interaction.engine import EDITION, Engine
 from server.interaction.history import history
 from server.outcome import FhirError
 from server.portfolio import elements
@@ -49,7 +49,8 @@ async def viewpoint(
     not-found (422) for a round that is not known; `name` is the parameter that named it."""
     if round is None:
         seen = await view(engine, caller, as_of)
-        return Viewpoint(seen, day_of(engine, seen.instant if as_of is None else as_of, as_of is None),
+        stated = seen.instant if as_of is None or as_of.startswith(EDITION) else as_of
+        return Viewpoint(seen, day_of(engine, stated, as_of is None),
                          "today" if as_of is None else "as-of")  # fmt: skip
     task = await round_of(await view(engine, caller, as_of), round, name)
     seen = await view(engine, caller, as_of or await moment_of_round(engine, caller, round, name))

@@ -36,6 +36,8 @@ from tests.portfolio.office import (
 from tests.portfolio.registry import Registry, settings_in
 from tests.portfolio.sheets import REPORT
 
+ENH = "urn:oid:2.16.578.1.12.4.1.4.101"
+
 TWO = text("initiatives", f"identifier={C}/sid/tiltaksnummer|NEP-0025,{C}/sid/tiltaksnummer|NEP-0012")
 
 
@@ -130,6 +132,31 @@ class TestOpening:
         assert office.call("Task/$open-round", *opening("2026-11"), by=office.anonymous).status_code == 401
         closing = f"Task/{office.round('2021-11')['id']}/$close-round"
         assert office.call(closing, flag("final", False), by=reporter).status_code == 403
+
+    @pytest.mark.parametrize(
+        ("sid", "value"), [("runde", "2029-02"), ("statusrapport", "2029-02:NEP-0012"), ("rapport", "2029-02")]
+    )
+    def test_nobody_takes_an_identifier_of_a_round_to_come(self, office: Office, sid: str, value: str) -> None:
+        """Else its opening would take the Task of another for the round, or for a report that is there already."""
+        delivery = office.found(f"Task?code=leveranse&owner:identifier={ENH}|983658725&_count=1")[0]
+        kept = {name: item for name, item in delivery.items() if name not in ("id", "meta")}
+        own = {"system": "https://helse-vest.example/sid/leveranse", "value": "ny"}
+        taken = {**kept, "identifier": [own, {"system": f"{C}/sid/{sid}", "value": value}]}
+        answer = office.run(office.client("reporter", "983658725").post("Task", json=taken))
+        assert (answer.status_code, places(answer)) == (403, ["Task.identifier[1]"])
+        answer = office.put({**delivery, "identifier": taken["identifier"]}, office.client("reporter", "983658725"))
+        assert answer.status_code == 403
+
+    def test_an_imported_rows_identifier_is_one_tasks(self, office: Office) -> None:
+        mine, others = (
+            office.found(f"Task?code=leveranse&owner:identifier={ENH}|{number}&_count=1")[0]
+            for number in ("983658725", "915933149")
+        )
+        again = {name: item for name, item in mine.items() if name not in ("id", "meta")}
+        answer = office.run(
+            office.client("reporter", "983658725").post("Task", json={**again, "identifier": others["identifier"]})
+        )
+        assert (answer.status_code, places(answer)) == (409, ["Task.identifier[0]"])
 
     def test_two_at_once_open_one_round(self, office: Office) -> None:
         async def both() -> list[int]:
@@ -381,6 +408,45 @@ class TestLoadedRounds:
                 await kept.close()
 
         assert asyncio.run(run()) == (["Bundle/rapport-2021-11"], [])
+
+
+class TestOddQuestions:
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "PlanDefinition/$portfolio?_asOf=rapport|2021-11",
+            "PlanDefinition/$evidence?asOf=rapport|2021-11",
+            "PlanDefinition/$dependencies?asOf=rapport|2021-11",
+            "Measure/nep-m-finance/$evaluate-measure?asOf=rapport|2021-11",
+            "Measure/nep-m-finance/$evaluate-measure?asOf=0001-01-01T00:00:00Z",
+        ],
+    )
+    def test_every_instant_that_is_understood_is_answered(self, office: Office, url: str) -> None:
+        office.close("2021-11")
+        office.get(url, office.anonymous)
+
+    def test_a_mode_that_is_no_text_is_no_fault_of_ours(self, office: Office) -> None:
+        answer = office.call("Task/$validate", {"name": "mode", "valueBoolean": True}, by=office.anonymous)
+        assert answer.status_code < 500
+
+    def test_nonsense_is_told_of_in_bounds(self, office: Office) -> None:
+        task = {"resourceType": "Task", "input": [{"x": 1}] * 5000}
+        answer = office.run(office.anonymous.post("Task/$validate", json=task))
+        assert len(answer.json()["issue"]) == 1001
+        assert "more issues" in answer.json()["issue"][-1]["diagnostics"]
+
+    def test_a_patch_that_copies_a_list_into_itself_is_stopped_early_and_quotes_nothing(self, office: Office) -> None:
+        (plan,) = office.found(f"PlanDefinition?identifier={C}/sid/tiltaksnummer|NEP-0025")
+        vest = office.client("reporter", "983658725")
+        kind = {"Content-Type": "application/json-patch+json"}
+        bomb = [{"op": "add", "path": "/goal", "value": [{"description": {"text": "x" * 2000}}]}]
+        bomb += [{"op": "copy", "from": "/goal", "path": "/goal/-"}] * 40
+        answer = office.run(vest.patch(f"PlanDefinition/{plan['id']}", content=json.dumps(bomb), headers=kind))
+        assert answer.status_code == 413
+        lost = [{"op": "add", "path": "/nowhere/-", "value": {}}]
+        answer = office.run(vest.patch(f"PlanDefinition/{plan['id']}", content=json.dumps(lost), headers=kind))
+        assert answer.status_code == 422
+        assert "HELIKS" not in answer.text
 
 
 class TestFigures:

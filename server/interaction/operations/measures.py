@@ -73,7 +73,7 @@ def _period(asked: Asked, at: Viewpoint) -> tuple[date, date]:
     of_round = (at.round or {}).get("restriction", {}).get("period", {})
     start = asked.day("periodStart") or elements.last_day(of_round.get("start"))
     end = asked.day("periodEnd") or elements.last_day(of_round.get("end")) or at.day
-    start = start or end - timedelta(days=365)
+    start = start or (end - timedelta(days=365) if end.year > 1 else end)
     if end < start:
         text = f"periodEnd {end} er før / is before periodStart {start}."
         raise FhirError("value", text, expression="periodEnd")

@@ -65,6 +65,7 @@ class Rounds:
             raise FhirError("required", "Si om den er endelig / Say whether it is final.", expression="final")
         final = asked.flag("final", False)
         write_it, force = final and not asked.flag("dryRun", False), asked.flag("force", False)
+        reason = ""
         for _ in range(_ATTEMPTS):
             standing = await Standing.of(engine, call.caller, call.id)
             if edition := standing.published():
@@ -77,7 +78,8 @@ class Rounds:
                 # What it was made of has changed, or another closed it first: made anew of what stands now.
                 if error.status != 412:
                     raise
-        raise FhirError("conflict", "Andre endrer runden nå / Others keep changing the round; try again.")
+                reason = error.issues[0].text
+        raise FhirError("conflict", f"Runden ble ikke lukket / The round was not closed. {reason}")
 
     async def publish_closed(self, engine: Engine, caller: Caller) -> list[str]:
         """Makes the edition of every round that is closed and has none, as rounds of the past are when they are loaded;
@@ -296,5 +298,9 @@ def _named(standing: Standing, references: Sequence[Any]) -> list[Version]:
 
 
 async def _round(engine: Engine, caller: Caller, words: Vocabulary, number: str) -> Version | None:
-    asked = [("identifier", f"{words.canonical}/sid/runde|{number}"), ("status:not", "entered-in-error")]
+    asked = [
+        ("identifier", f"{words.canonical}/sid/runde|{number}"),
+        ("code", f"{words.canonical}/CodeSystem/nep-task-type|rapporteringsrunde"),
+        ("status:not", "entered-in-error"),
+    ]
     return next(iter(await gather(engine, caller, "Task", asked)), None)
