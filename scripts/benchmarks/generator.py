@@ -52,7 +52,7 @@ def task(random: random.Random, number: int, initiatives: int) -> dict[str, Any]
     return {
         "resourceType": "Task",
         "language": "nb",
-        "identifier": [{"system": f"{C}/sid/import", "value": f"bench:{number}"}],
+        "identifier": [{"system": "https://bench.example/sid/task", "value": f"bench:{number}"}],
         "basedOn": [{"reference": f"PlanDefinition/i{random.randrange(initiatives)}"}],
         "status": status,
         **_KIND[kind](status, name),
