@@ -55,7 +55,7 @@ def test_the_schema_finds_a_fault(tmp_path: Path) -> None:
 
 
 def test_no_password_is_in_any_file() -> None:
-    files = ["docker-compose.yml", "Dockerfile", "deploy/nginx.conf", "scripts/secrets", "scripts/replica_set"]
+    files = ["docker-compose.yml", "Dockerfile", "scripts/nginx.conf", "scripts/secrets", "scripts/replica_set"]
     for name in files:
         text = (ROOT / name).read_text()
         assert not re.search(r"mongodb://[^:/$\s]+:[^$@\s]+@", text), name
@@ -94,7 +94,7 @@ def test_the_image_is_pinned_and_runs_as_nobody_of_note() -> None:
 def test_servers_are_two_and_the_database_three() -> None:
     commands = [service.get("command", []) for service in SERVICES.values()]
     assert sum("mongod" in command for command in commands) == 3
-    proxied = set(re.findall(r"server (server-\d):8000", (ROOT / "deploy/nginx.conf").read_text()))
+    proxied = set(re.findall(r"server (server-\d):8000", (ROOT / "scripts/nginx.conf").read_text()))
     assert proxied == {name for name in SERVICES if name.startswith("server-")} == {"server-1", "server-2"}
     members = SERVICES["replica-set"]["command"][-1]
     assert members == ",".join(f"{name}:27017" for name in SERVICES if name.startswith("mongo-"))
@@ -166,5 +166,5 @@ def test_the_proxys_configuration_is_one() -> None:
     nginx = shutil.which("nginx")
     if nginx is None:
         pytest.skip("there is no nginx on this machine to read it")
-    done = run(nginx, "-t", "-c", str(ROOT / "deploy/nginx.conf"))
+    done = run(nginx, "-t", "-c", str(ROOT / "scripts/nginx.conf"))
     assert done.returncode == 0 or "host not found in upstream" in done.stderr, done.stderr
