@@ -16,6 +16,7 @@ from server.interaction.history import history
 from server.interaction.search import Found, search
 from server.outcome import FhirError
 from server.portfolio import elements
+from server.resource import restored
 from server.search.parse import MAX_COUNT, cursor_text
 from server.search.urls import pairs_of, query_of
 from server.store.store import Version
@@ -87,6 +88,11 @@ async def view(engine: Engine, caller: Caller, as_of: str | None = None) -> View
     """The portfolio at that instant, by default now. FhirError value (400) when it is no past instant."""
     async with engine.store.snapshot(await moment_of(engine.store, as_of)) as snapshot:
         return View(engine, caller, snapshot.moment.instant)
+
+
+def resources(versions: Iterable[Version]) -> list[Resource]:
+    """Their JSON, every digit as it was written, for what is stored again; deletions left out."""
+    return [restored(version.body) for version in versions if version.body is not None]
 
 
 def population_of(text: str | None) -> tuple[Pair, ...]:

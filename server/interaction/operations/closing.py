@@ -12,12 +12,12 @@ from datetime import UTC
 
 from server.access import ANONYMOUS, Caller
 from server.interaction.engine import Engine
-from server.interaction.gather import gather, resources
 from server.interaction.read import read
 from server.interaction.rehearse import rehearse
 from server.interaction.write import Intent, joined
 from server.outcome import FhirError, Issue
 from server.portfolio.edition import Edition, Material, composition, document, labelled, numbered
+from server.portfolio.gather import View, resources
 from server.portfolio.rounds import closed, editions, is_missing, settled
 from server.portfolio.seal import Seal, digest
 from server.portfolio.vocabulary import Vocabulary
@@ -67,7 +67,7 @@ class Standing:
             ("code", f"{words.canonical}/CodeSystem/nep-task-type|statusrapport"),
             ("status:not", "entered-in-error"),
         ]
-        reports = await gather(engine, caller, "Task", asked, as_of=instant)
+        reports = await View(engine, caller, instant).versions("Task", asked)
         initiatives = [
             await read(engine, caller, "PlanDefinition", _initiative_of(report), instant)
             for report in resources(reports)
@@ -187,14 +187,14 @@ async def _tasks_of(standing: Standing, initiatives: Sequence[Resource]) -> list
     for start in range(0, len(initiatives), _PER_SEARCH):
         names = ",".join(f"PlanDefinition/{plan['id']}" for plan in initiatives[start : start + _PER_SEARCH])
         asked = [("based-on", names), ("code", kinds), ("status:not", "entered-in-error")]
-        found += await gather(standing.engine, ANONYMOUS, "Task", asked, as_of=standing.instant)
+        found += await View(standing.engine, ANONYMOUS, standing.instant).versions("Task", asked)
     return found
 
 
 async def _uptake(engine: Engine, instant: str, period: Resource) -> list[Version]:
     """The manual measures whose period overlaps the round's."""
     asked = [("period", f"ge{period['start']}"), ("period", f"le{period['end']}")]
-    found = await gather(engine, ANONYMOUS, "MeasureReport", asked, as_of=instant)
+    found = await View(engine, ANONYMOUS, instant).versions("MeasureReport", asked)
     return [one for one in found if not one.id.startswith("rapport-")]
 
 
@@ -227,7 +227,7 @@ async def _public(engine: Engine, kind: str, id: str, instant: str) -> Resource 
 async def _compositions(engine: Engine, caller: Caller, words: Vocabulary, number: str, instant: str) -> list[Version]:
     """Those of the round's editions: their number is the round's, or begins with it and a dot."""
     code = f"{words.canonical}/CodeSystem/nep-document-type|portefoljerapport"
-    found = await gather(engine, caller, "Composition", [("type", code)], as_of=instant)
+    found = await View(engine, caller, instant).versions("Composition", [("type", code)])
     return [one for one in found if words.named(restored(one.body or b"{}"), "rapport").partition(".")[0] == number]
 
 

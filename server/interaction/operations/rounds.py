@@ -15,7 +15,6 @@ from typing import Any
 from server.access import Caller
 from server.bundle import collection
 from server.interaction.engine import Engine
-from server.interaction.gather import gather, resources
 from server.interaction.operations.closing import Figures, Standing, made, now_of, words_of
 from server.interaction.operations.parameters import Asked
 from server.interaction.read import read
@@ -24,6 +23,7 @@ from server.interaction.write import Intent, joined, write
 from server.operations import Answer, Call, Operation, Operations, of_ours, of_r4
 from server.outcome import FhirError, Issue
 from server.portfolio.edition import Edition, Material, composition, numbered
+from server.portfolio.gather import resources, view
 from server.portfolio.rounds import Round, differs, editions, reopened, report_task, round_task, state_of
 from server.portfolio.seal import Seal
 from server.portfolio.vocabulary import Vocabulary
@@ -86,7 +86,9 @@ class Rounds:
         those with the earliest deadline first. Returns references to them."""
         words = words_of(engine)
         asked = [("code", f"{words.canonical}/CodeSystem/nep-task-type|rapporteringsrunde"), ("status", "completed")]
-        waiting = [one for one in resources(await gather(engine, caller, "Task", asked)) if not editions(one)]
+        waiting = [
+            one for one in resources(await (await view(engine, caller)).versions("Task", asked)) if not editions(one)
+        ]
         found = []
         for task in sorted(waiting, key=lambda one: str(one["restriction"]["period"]["end"])):
             standing = await Standing.of(engine, caller, task["id"])
@@ -180,7 +182,9 @@ def _check_same(words: Vocabulary, task: Resource, round: Round) -> None:
 async def _initiatives(engine: Engine, caller: Caller, search: str) -> list[Resource]:
     condition = search.removeprefix("PlanDefinition").removeprefix("?")
     try:
-        plans = resources(await gather(engine, caller, "PlanDefinition", [*pairs_of(condition), ("_sort", "_id")]))
+        plans = resources(
+            await (await view(engine, caller)).versions("PlanDefinition", [*pairs_of(condition), ("_sort", "_id")])
+        )
     except FhirError as error:
         raise FhirError(
             error.issues[0].code, f"initiatives: {error.issues[0].text}", expression="initiatives"
@@ -303,4 +307,4 @@ async def _round(engine: Engine, caller: Caller, words: Vocabulary, number: str)
         ("code", f"{words.canonical}/CodeSystem/nep-task-type|rapporteringsrunde"),
         ("status:not", "entered-in-error"),
     ]
-    return next(iter(await gather(engine, caller, "Task", asked)), None)
+    return next(iter(await (await view(engine, caller)).versions("Task", asked)), None)
