@@ -172,7 +172,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     )
     sessions = None if settings.auth == "off" else Sessions.of(settings)
     door = Door(settings, callers, limits, sessions)
-    pages = Pages.of(engine, door, issuer)
+    pages = Pages.of(engine, door, issuer, operations)
     metrics = Metrics()
     # Those for tokens and keys stand before FHIR's own, which take any two names for a type and an id.
     app.router.routes.extend([*endpoint.routes(settings, issuer), *editions.routes(rounds.seal)])

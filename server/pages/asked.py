@@ -8,12 +8,23 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from server.outcome import FhirError
-from server.pages.contexts import Frame, Language
+from server.pages.contexts import Area, Frame, Language
 from server.portfolio.codes import Lang
 from server.search.urls import pairs_of, query_of
 
 OWN = frozenset({"lang", "round", "overdue", "_asOf"})
 """Parameters of the pages themselves; every other one is a search parameter of PlanDefinition."""
+
+AREAS = (
+    ("area.portfolio", "/"),
+    ("area.rounds", "/runder"),
+    ("area.figures", "/nokkeltall"),
+    ("area.evidence", "/avvik"),
+    ("area.dependencies", "/avhengigheter"),
+    ("area.actors", "/aktorer"),
+    ("area.editions", "/utgaver"),
+)
+"""The main parts of the site, in the order of the navigation: key of the name, path."""
 
 _LASTING = ("lang", "_asOf", "round")
 _NAMES: tuple[tuple[Lang, str], ...] = (("nb", "Norsk"), ("en", "English"))
@@ -64,11 +75,20 @@ class Asked:
         """Another page in the same language and nothing more: the way out of a refusal."""
         return self.url(path, [("lang", self.lang)] if self.one("lang") else [])
 
+    def _is_in(self, area: str) -> bool:
+        """Whether this page belongs to the area; the initiatives' pages to the portfolio's."""
+        if area == "/":
+            return self.path == "/" or self.path.startswith("/tiltak/")
+        return f"{self.path}/".startswith(f"{area}/")
+
     def frame(self, api_url: str, instant: str = "", round: str = "") -> Frame:
         """The surroundings of a page whose data are of this instant, counted from this round ("none": of none)."""
         return Frame(
             lang=self.lang,
             languages=tuple(Language(code, name, self.changed(lang=code), code == self.lang) for code, name in _NAMES),
+            areas=tuple(
+                Area(key, self.other(path) if instant else self.plain(path), self._is_in(path)) for key, path in AREAS
+            ),
             root=self.root,
             home_url=self.other("/") if instant else self.plain("/"),
             api_url=api_url,

@@ -26,12 +26,22 @@ class Language:
 
 
 @dataclass(frozen=True, slots=True)
+class Area:
+    """A main part of the site: `key` is that of its name among the texts; `current`: the page is in it."""
+
+    key: str
+    url: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """What surrounds every page. `as_of` is the instant asked for, None for the present, which `present_url`
     leads to; `instant` that of the data shown, which `lasting_url` will show again; both "" on errors."""
 
     lang: Lang
     languages: tuple[Language, ...]
+    areas: tuple[Area, ...]
     root: str
     home_url: str
     api_url: str

@@ -10,8 +10,11 @@ from typing import Any
 from server.access import Caller
 from server.interaction.engine import Engine
 from server.interaction.search import Found, search
+from server.operations import Answer, Call, Level, Operations
+from server.outcome import FhirError
 from server.portfolio import elements
 from server.portfolio.codes import Codes
+from server.resource import restored
 from server.search.parse import cursor_text
 from server.search.urls import query_of
 
@@ -20,11 +23,31 @@ MAX_COUNT = 500
 
 @dataclass(frozen=True)
 class House:
-    """The engine, the words of its codes, and the path that the pages are mounted below."""
+    """The engine, the words of its codes, the path that the pages are mounted below, and the API's operations."""
 
     engine: Engine
     codes: Codes
     root: str
+    operations: Operations
+
+    async def operate(
+        self,
+        caller: Caller,
+        name: str,
+        on: str,
+        *parameters: tuple[str, str],
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The resource that an operation answers with, decimals as written: `on` is "Task" or "Task/7", `parameters`
+        those of its URL, `body` a Parameters. FhirError as the API has it, and not-found for one that there is not."""
+        resource_type, _, id = on.partition("/")
+        level: Level = "instance" if id else "type"
+        operation = self.operations.get((level, name))
+        if operation is None or (operation.types and resource_type not in operation.types):
+            raise FhirError("not-found", f"Ingen operasjon {name} / There is no such operation on {on}.")
+        sent = dict(body) if body is not None else None
+        answer: Answer = await operation.run(self.engine, Call(caller, resource_type, id, parameters, sent))
+        return restored(answer.resource) if isinstance(answer.resource, bytes) else answer.resource
 
     def today(self) -> date:
         """In the registry's time zone."""

@@ -24,7 +24,20 @@ from server.pages.contexts import Account
 from server.portfolio.codes import Lang
 
 FOLDER = Path(__file__).parent
-TEXTS: dict[str, dict[Lang, str]] = msgspec.json.decode((FOLDER / "texts.json").read_bytes())
+
+
+def _texts() -> dict[str, dict[Lang, str]]:
+    """The texts of all areas, a file each. ValueError for a key that two of them have."""
+    found: dict[str, dict[Lang, str]] = {}
+    for file in sorted((FOLDER / "texts").glob("*.json")):
+        own: dict[str, dict[Lang, str]] = msgspec.json.decode(file.read_bytes())
+        if twice := own.keys() & found.keys():
+            raise ValueError(f"{file.name}: {', '.join(sorted(twice))}: stands in another file of texts too")
+        found |= own
+    return found
+
+
+TEXTS = _texts()
 
 # Headings and images are left out: a reporter's text must not take part in the outline of the page, nor
 # fetch anything.
@@ -40,7 +53,7 @@ class Words:
     zone: ZoneInfo
 
     def text(self, key: str, **values: Any) -> str:
-        """The text of a key of texts.json; with n=1 that of `key.one`, where there is one. KeyError for others."""
+        """The text of a key of texts/; with n=1 that of `key.one`, where there is one. KeyError for others."""
         chosen = f"{key}.one" if values.get("n") == 1 and f"{key}.one" in TEXTS else key
         found = TEXTS[chosen][self.lang]
         return found.format(**values) if values else found

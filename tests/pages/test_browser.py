@@ -186,7 +186,7 @@ def test_the_keyboard_reaches_the_filters_and_shows_where_it_is(address, browser
     window = browser.new_context(java_script_enabled=False, locale="nb-NO").new_page()
     window.goto(f"{address}/")
     reached = []
-    for _ in range(20):
+    for _ in range(28):
         window.keyboard.press("Tab")
         focused = window.locator(":focus")
         outline = focused.evaluate("e => getComputedStyle(e).outlineStyle + getComputedStyle(e).outlineWidth")

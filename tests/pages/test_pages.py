@@ -57,11 +57,11 @@ class TestLanguage:
 
     def test_every_text_stands_in_both_languages_and_is_used(self):
         folder = Path(render.__file__).parent
-        texts = json.loads((folder / "texts.json").read_text("utf-8"))
+        texts = {k: v for file in folder.glob("texts/*.json") for k, v in json.loads(file.read_text("utf-8")).items()}
         assert all(set(words) == {"nb", "en"} for words in texts.values())
         holes = {key: [set(re.findall(r"{(\w+)}", text)) for text in words.values()] for key, words in texts.items()}
         assert all(nb == en for nb, en in holes.values())
-        sources = [file.read_text("utf-8") for file in (*folder.glob("*.py"), *folder.glob("templates/*.html"))]
+        sources = [file.read_text("utf-8") for file in (*folder.rglob("*.py"), *folder.rglob("templates/**/*.html"))]
         written = "".join(sources)
         # publication.…, task.…, refusal.… and plan.… are made of a code; the rest stand where they are used.
         made = ("publication.", "task.", "refusal.", "plan.", "portfolio.lead.", "role.", "may.")

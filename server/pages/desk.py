@@ -1,0 +1,130 @@
+"""The desk: what the endpoints of every area of the pages share. A request in; a page, a redirect or a refusal out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from server import headers as fhir_headers
+from server.access import Caller
+from server.asking import asking_of
+from server.interaction import record
+from server.interaction.search import unavailable
+from server.outcome import FhirError
+from server.pages import asked as asking
+from server.pages.asked import Asked
+from server.pages.contexts import Account, RefusalPage
+from server.pages.door import Door, Visitor
+from server.pages.house import House
+from server.pages.render import Renderer
+from server.pages.standpoint import Place, first_search, place
+from server.store.store import Unavailable
+
+HTML = "text/html; charset=utf-8"
+UNKEPT = {"Cache-Control": "no-store"}
+
+Build = Callable[[Place, Asked], Awaitable[tuple[str, Any]]]
+"""(where the page stands, what was asked) -> the template's name and the page of contexts"""
+Act = Callable[[Asked, Visitor, Mapping[str, str]], Awaitable[str]]
+"""(what was asked, who asks, the form's fields) -> the URL of the page to go to when it is done"""
+
+
+@dataclass(frozen=True)
+class Desk:
+    """`started` tells pages of this process from those of an earlier program."""
+
+    house: House
+    door: Door
+    renderer: Renderer
+    started: str
+
+    async def page(self, request: Request, path: str, build: Build) -> Response:
+        """A page of the portfolio as it stands, or stood: all that it reads is of one moment."""
+
+        async def answer(asked: Asked) -> Response:
+            if asked.emptied:
+                return RedirectResponse(asked.url(), 303, UNKEPT)
+            return await self._answer(request, asked, build)
+
+        return await self.drawn(request, path, None, answer)
+
+    async def posted(self, request: Request, path: str, act: Act) -> Response:
+        """What a form of ours asks for: done, then a page by redirect (303), so that a reload does nothing twice. A
+        refusal is a page, and on record."""
+        known = asking_of(request.scope)
+        if known is not None:
+            known.writing = True
+
+        async def answer(asked: Asked) -> Response:
+            visitor = await self.door.visitor(request)
+            fields = await self.door.form(request, visitor)
+            return RedirectResponse(await act(asked, visitor, fields), 303, UNKEPT)
+
+        return await self.drawn(request, path, None, answer)
+
+    async def drawn(
+        self, request: Request, path: str, kept: Sequence[str] | None, answer: Callable[[Asked], Awaitable[Response]]
+    ) -> Response:
+        """What `answer` makes of the request, or its refusal as a page. Links carry on the parameters that are named in
+        `kept`; None for all."""
+        language = request.headers.get("accept-language", "")
+        asked = asking.blank(self.house.root, path, language)
+        try:
+            asked = asking.read(self.house.root, path, fhir_headers.query(request.scope), language)
+            if kept is not None:
+                asked = replace(asked, pairs=tuple(pair for pair in asked.pairs if pair[0] in kept))
+            asking.check(asked)
+            return await answer(asked)
+        except FhirError as error:
+            await record.refused_request(self.house.engine, asking_of(request.scope), error)
+            return self.refused(request, asked, error)
+        except Unavailable as error:
+            return self.refused(request, asked, unavailable(error))
+
+    def shown(self, request: Request, asked: Asked, template: str, page: Any) -> Response:
+        """A page that is of this moment and this visitor, and that nobody keeps."""
+        account = self.door.account(asked, self.door.session(request))
+        return Response(self.renderer.render(template, page, account), 200, UNKEPT, HTML)
+
+    def refusal(self, request: Request, error: FhirError) -> Response:
+        """The page of an error that arose outside any page, in the language that was asked for."""
+        path, language = request.scope["path"], request.headers.get("accept-language", "")
+        asked = asking.blank(self.house.root, path, language)
+        with suppress(FhirError):
+            asked = asking.read(self.house.root, path, fhir_headers.query(request.scope), language)
+        return self.refused(request, asked, error)
+
+    def refused(self, request: Request, asked: Asked, error: FhirError) -> Response:
+        """An error as a page."""
+        faults = tuple((issue.text, issue.expression) for issue in error.issues)
+        page = RefusalPage(asked.frame(f"{self.house.engine.base}/metadata"), error.status, faults)
+        account = self.door.account(asked, self.door.session(request))
+        content = self.renderer.render("refusal.html", page, account)
+        return Response(content, error.status, {**error.headers, **UNKEPT}, HTML)
+
+    async def _answer(self, request: Request, asked: Asked, build: Build) -> Response:
+        visitor = await self.door.visitor(request)
+        account = self.door.account(asked, visitor.session)
+        found = await first_search(self.house, visitor.caller, asked)
+        tags = {
+            "ETag": self._tag(visitor.caller, account, asked, found.moment.sequence),
+            "Cache-Control": "private, no-cache",
+            "Vary": "Accept-Language, Authorization, Cookie",
+        }
+        known = request.headers.get("if-none-match", "")
+        if tags["ETag"] in (tag.strip() for tag in known.split(",")):
+            return Response(status_code=304, headers=tags)
+        template, page = await build(await place(self.house, visitor.caller, asked, found), asked)
+        return Response(self.renderer.render(template, page, account), 200, tags, HTML)
+
+    def _tag(self, caller: Caller, account: Account, asked: Asked, sequence: int) -> str:
+        """All that a page is made of: the program, the data's moment, the day, who asks, and for what."""
+        whom = (caller.role, caller.organization, caller.scopes, account)
+        made_of = (self.started, sequence, self.house.today(), whom, asked)
+        return f'W/"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:24]}"'
