@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from html import escape
 
 from server.access import CONFIDENTIALITY
+from server.portfolio.difference import Planned
 from server.portfolio.rounds import is_submitted
 from server.portfolio.states import context_code
 from server.portfolio.vocabulary import Vocabulary
@@ -20,13 +21,16 @@ from server.resource import Resource, references
 SEGMENTS = ("samstyre", "koordinere", "observere")
 _CHAPTERS = ("statusrapport", "leveranse", "avhengighet", "nytteforutsetning", "veikartaktivitet")
 _COLOURS = ("rod", "gul", "gronn")
+PLANNED_DATES = "nep-planned-dates"
+"""The extension on a section's entry that says what was planned for a delivery."""
 _NOT_COPIED = ("PractitionerRole", "Questionnaire", "QuestionnaireResponse", "Bundle")
 
 
 @dataclass(frozen=True)
 class Material:
     """What an edition is made of, as it stood: the round, its reports, their initiatives, the initiatives' Tasks,
-    whatever these point to (`others`, by reference), the computed figures and the manual ones."""
+    whatever these point to (`others`, by reference), the computed figures and the manual ones, and the dates that were
+    planned for the deliveries, by reference."""
 
     round: Resource
     reports: Sequence[Resource]
@@ -35,6 +39,7 @@ class Material:
     others: Mapping[str, Resource]
     figures: Sequence[Resource] = ()
     uptake: Sequence[Resource] = ()
+    planned: Mapping[str, Planned] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -222,9 +227,23 @@ def _initiative(writer: _Writer, plan: Resource) -> Resource:
     report = writer.report_of.get(name)
     tasks = sorted(writer.by_initiative.get(name, []), key=_order)
     kept = [task for task in tasks if _kind(task) in _CHAPTERS and _kind(task) != "statusrapport"]
-    entries = [_to(plan), *([_to(report)] if report is not None else []), *(_to(task) for task in kept)]
+    entries = [
+        _to(plan),
+        *([_to(report)] if report is not None else []),
+        *({**_dated(writer, task), **_to(task)} for task in kept),
+    ]
     text = _told(writer, plan, report, kept)
     return writer.section("tiltak", text, title=str(plan.get("title", writer.number(plan))), entry=entries)
+
+
+def _dated(writer: _Writer, task: Resource) -> Resource:
+    """What the edition says of a delivery's dates beside what the delivery says itself."""
+    dates = writer.material.planned.get(f"Task/{task['id']}")
+    if dates is None:
+        return {}
+    first = [{"url": "first", "valueDate": dates.first}] if dates.first else []
+    url = f"{writer.words.canonical}/StructureDefinition/{PLANNED_DATES}"
+    return {"extension": [{"url": url, "extension": [*first, {"url": "moves", "valueUnsignedInt": dates.moves}]}]}
 
 
 def _told(writer: _Writer, plan: Resource, report: Resource | None, tasks: Sequence[Resource]) -> str:
@@ -244,6 +263,9 @@ def _told(writer: _Writer, plan: Resource, report: Resource | None, tasks: Seque
     if counted:
         done = sum(task.get("status") == "completed" for task in counted)
         parts.append(f"<p>{done} av {len(counted)} leveranser.</p>")
+    moved = sum(bool(dates.moves) for task in counted if (dates := writer.material.planned.get(f"Task/{task['id']}")))
+    if moved:
+        parts.append(f"<p>{moved} {'leveranse' if moved == 1 else 'leveranser'} med flyttet dato.</p>")
     return "".join(parts)
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from joserfc.jwk import OKPKey
 
+from server.annex.tables import annex
 from server.app import engine_of, rounds_of, store_of
 from server.editions import faults, keys_from, keys_of
 from server.load import load, publish_closed
@@ -320,6 +321,37 @@ class TestEdition:
         engine = office._app.state.engine
         _, faults = office.run(engine.store.check(engine.indexer.indexed))
         assert faults == []
+
+
+class TestPlannedDates:
+    def test_an_edition_says_what_was_first_planned_and_how_often_it_was_moved(self, office: Office) -> None:
+        moved, *stayed = office.found("Task?code=leveranse&based-on:PlanDefinition.title=HELIKS&due:missing=false")
+        first = moved["restriction"]["period"]["end"]
+        for day in ("2027-01-31", "2027-06-30"):
+            moved = office.put({**moved, "restriction": {"period": {"end": day}}}).json()
+        office.open("2026-11", TWO)
+        edition = office.close("2026-11", flag("force", True)).json()
+        said = planned_dates(edition)
+        assert said[f"Task/{moved['id']}"] == {"first": first, "moves": 2}
+        assert stayed
+        for task in stayed:
+            assert said[f"Task/{task['id']}"] == {"first": task["restriction"]["period"]["end"], "moves": 0}
+        assert len(said) == len(office.found(f"Task?code=leveranse&based-on:PlanDefinition.{TWO['valueString']}"))
+        (row,) = [row for row in annex(edition).rows("deliveries") if row["moves"] == 2]
+        assert (row["first_due_date"], row["due_date"]) == (first, "2027-06-30")
+
+
+def planned_dates(edition: Resource) -> dict[str, Resource]:
+    """What its sections say of deliveries, by reference: part -> value."""
+    sections = [one for part in edition["entry"][0]["resource"]["section"] for one in part.get("section", [])]
+    return {
+        entry["reference"]: {
+            part["url"]: part.get("valueDate", part.get("valueUnsignedInt")) for part in said["extension"]
+        }
+        for section in sections
+        for entry in section["entry"]
+        for said in entry.get("extension", [])
+    }
 
 
 class TestCorrection:
