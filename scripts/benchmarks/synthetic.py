@@ -67,7 +67,8 @@ def portfolio(
     reports = [
         made.report(number, round, state) for round, state in asked for number in range(1, initiatives + 1)
     ]  # fmt: skip
-    return [*made.organizations(), *(_round(*one) for one in asked), *plans, *tasks, *reports]
+    # A round stands for the moment of its closing, and so comes last.
+    return [*made.organizations(), *plans, *tasks, *reports, *(_round(*one) for one in asked)]
 
 
 async def fill(engine: Engine, resources: Sequence[Resource]) -> None:
