@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from server.pages.house import House
 from server.pages.review.reports import colour_mark, value_mark
 from server.portfolio.codes import Coded
 from tests.pages.html import Node, parse
@@ -95,14 +98,33 @@ class TestTheQueue:
             "Merknader": "når rapporten er sendt",
         }
 
-    def test_a_state_narrows_it_and_a_wrong_one_is_refused(self, people: People) -> None:
-        page = people.of("secretariat").page(f"{QUEUE}?state=innsendt")
-        assert [one["Nummer"] for one in page.rows()] == ["NEP-0012", "NEP-0025"]
-        assert people.page(f"{QUEUE}?state=returnert").one("main").every("p", _class="empty")
-        for wrong in ("state=tull", "page=0", "page=-1", "page=x"):
-            assert people.page(f"{QUEUE}?{wrong}", 400).one("ul", _class="faults").one("code").text == wrong[:5].strip(
-                "="
-            )
+    @pytest.mark.parametrize(
+        ("state", "numbers"), [("innsendt", ["NEP-0012", "NEP-0025"]), ("returnert", []), ("ikke-rapportert", [])]
+    )
+    def test_a_state_narrows_it_and_the_search_below_finds_the_same(
+        self, people: People, state: str, numbers: list[str]
+    ) -> None:
+        page = people.of("secretariat").page(f"{QUEUE}?state={state}")
+        assert [one["Nummer"] for one in (page.rows() if numbers else ())] == numbers
+        url = page.one("p", _class="api").one("a")["href"]
+        assert people.fhir("GET", url.partition("/fhir/")[2])["total"] == len(numbers)
+
+    @pytest.mark.parametrize("wrong", ["state=tull", "page=0", "page=-1", "page=x"])
+    def test_a_wrong_parameter_is_explained(self, people: People, wrong: str) -> None:
+        page = people.of("secretariat").page(f"{QUEUE}?{wrong}", 400)
+        assert page.one("ul", _class="faults").one("code").text == wrong.partition("=")[0]
+
+    def test_each_analysis_is_asked_once_for_all_rows(self, people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked: Counter[str] = Counter()
+        operate = House.operate
+
+        async def counted(self: House, caller: Any, name: str, *rest: Any, **more: Any) -> Any:
+            asked[name] += 1
+            return await operate(self, caller, name, *rest, **more)
+
+        monkeypatch.setattr(House, "operate", counted)
+        assert len(people.of("secretariat").page(f"{QUEUE}?lang=en").rows()) == 40
+        assert asked == {"$evidence": 1, "$portfolio-diff": 1, "$remarks": 1}
 
     def test_a_round_that_nobody_knows_is_not_found(self, people: People) -> None:
         assert people.of().page("/runder/1999-01/gjennomgang", 404).one("h1")
@@ -270,7 +292,7 @@ class TestDeciding:
         assert page.one("section", role="alert").one("a")["href"] == "#reason"
         field = page.one("textarea", id="reason")
         assert field["aria-invalid"] == "true"
-        assert page.one("p", id="reason-wrong").text
+        assert page.one("p", id="reason-wrong").text == "Skriv hvorfor rapporten returneres"
         assert "reason-wrong" in field["aria-describedby"]
         assert office.report("2023-09", "NEP-0012")["status"] == "completed"
 

@@ -16,12 +16,12 @@ from server.search.urls import query_of
 def judged(house: House, answer: Mapping[str, Any], lang: Lang) -> dict[str, Judged]:
     """Each initiative of the answer by its reference, in the answer's order. What the reasons link to is as it stood at
     the moment that the answer is of."""
+    return {reference(one): judged_one(house, answer, one, lang) for one in parts(answer, "initiative")}
+
+
+def judged_one(house: House, answer: Mapping[str, Any], said: Part, lang: Lang) -> Judged:
+    """One of its initiatives."""
     as_of = (("_asOf", value(answer, "asOf")),)
-    found = (_judged(house, one, lang, as_of) for one in parts(answer, "initiative"))
-    return {one.reference: one for one in found}
-
-
-def _judged(house: House, said: Part, lang: Lang, as_of: tuple[tuple[str, str], ...]) -> Judged:
     return Judged(
         reference=reference(said),
         title=(value(said, "resource") or {}).get("display", ""),

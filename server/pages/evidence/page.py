@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from server.outcome import FhirError
 from server.pages.answers import parts, value
 from server.pages.asked import Asked, Pairs
 from server.pages.contexts import Tally
 from server.pages.evidence.contexts import EvidencePage, Judged, Row
-from server.pages.evidence.judged import judged
+from server.pages.evidence.judged import judged_one, light
 from server.pages.filters import round_options
 from server.pages.house import Reader
 from server.pages.standpoint import NO_ROUND, Place
 from server.portfolio import elements
-from server.portfolio.codes import Coded
+from server.portfolio.evidence import LEVELS
 from server.portfolio.gather import Resource
 from server.search.urls import query_of
 
@@ -29,9 +29,11 @@ async def evidence(place: Place, asked: Asked) -> EvidencePage:
     house, every, number = place.reader.house, _flag(asked), page_number(asked)
     criteria = _criteria(place, asked)
     answer = await house.operate(place.reader.caller, "$evidence", "PlanDefinition", *criteria)
-    found = list(judged(house, answer, asked.lang).values())
-    listed = found if every else [one for one in found if one.gap > 0]
-    rows = await _rows(place, asked, listed[(number - 1) * AT_ONCE : number * AT_ONCE])
+    found = [(one, value(one, "gap") or 0) for one in parts(answer, "initiative")]
+    listed = [one for one, gap in found if every or gap > 0]
+    shown = listed[(number - 1) * AT_ONCE : number * AT_ONCE]
+    rows = await _rows(place, asked, [judged_one(house, answer, one, asked.lang) for one in shown])
+    colours = [(value(one, "stated"), value(one, "evidence")) for one, _ in found]
     same = f"PlanDefinition/$evidence?{query_of((*criteria, *(() if every else (('disagreements', 'true'),))))}"
     rule = parts(answer, "rule")[0]
     return EvidencePage(
@@ -43,12 +45,12 @@ async def evidence(place: Place, asked: Asked) -> EvidencePage:
         every=every,
         rows=rows,
         total=len(found),
-        judged=sum(one.stated is not None and one.computed is not None for one in found),
-        disagreeing=sum(one.gap > 0 for one in found),
-        widely=sum(one.gap > 1 for one in found),
-        better=sum(one.gap < 0 for one in found),
-        stated=_tallies(one.stated for one in found),
-        computed=_tallies(one.computed for one in found),
+        judged=sum(all(both) for both in colours),
+        disagreeing=sum(gap > 0 for _, gap in found),
+        widely=sum(gap > 1 for _, gap in found),
+        better=sum(gap < 0 for _, gap in found),
+        stated=_tallies(place, asked, [stated for stated, _ in colours]),
+        computed=_tallies(place, asked, [computed for _, computed in colours]),
         rule=value(rule, asked.lang),
         version=value(rule, "version"),
         other_url=asked.changed(**{EVERY: None if every else "true", "page": None}),
@@ -113,9 +115,8 @@ def _row(place: Place, asked: Asked, one: Judged, plan: Resource) -> Row:
     )
 
 
-def _tallies(colours: Iterable[Coded | None]) -> tuple[Tally, ...]:
+def _tallies(place: Place, asked: Asked, codes: Sequence[str | None]) -> tuple[Tally, ...]:
     """From good to bad, those without a colour last."""
-    found = list(colours)
-    words = {one.code if one else "": one for one in found}
-    counted = Counter(one.code if one else "" for one in found)
-    return tuple(Tally(words[code], counted[code]) for code in ("gronn", "gul", "rod", "") if code in counted)
+    counts = Counter(code or "" for code in codes)
+    house = place.reader.house
+    return tuple(Tally(light(house, code, asked.lang), counts[code]) for code in (*LEVELS, "") if code in counts)

@@ -50,7 +50,7 @@ class QueueRow:
 @dataclass(frozen=True, slots=True)
 class QueuePage:
     """The reports of a round; `previous` is the round that they are compared with. `waiting` counts those that wait for
-    the secretariat, `first_url` leads to the first of them."""
+    the secretariat, `first_url` leads to the first of them. `decides`: it is the secretariat that looks."""
 
     frame: Frame
     round: Round
@@ -64,6 +64,7 @@ class QueuePage:
     waiting: int
     first_url: str
     done: Done | None
+    decides: bool
     remarked: bool
     previous_url: str
     next_url: str

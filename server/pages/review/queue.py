@@ -26,6 +26,7 @@ from server.pages.review.reports import (
     search_of,
     seen_at,
     standing,
+    state_search,
     title_of,
     until,
 )
@@ -35,8 +36,8 @@ from server.portfolio.codes import Coded
 from server.portfolio.gather import Resource
 from server.search.urls import query_of
 
-AT_ONCE = 50
-"""Reports on one page: their warnings are judged anew each time, and take 10 ms a report."""
+AT_ONCE = 40
+"""Reports on one page: the portfolio of 2021. Their warnings are judged anew each time, and take 10 ms a report."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,8 @@ async def queue(place: Place, asked: Asked, number: str) -> QueuePage:
     shown = listed[(page - 1) * AT_ONCE : page * AT_ONCE]
     computed = await _computed(place, asked, found, shown)
     house, waiting = place.reader.house, found.waiting
-    same = f"Task?{query_of((*search_of(place, number), ('_include', 'Task:based-on'), *asked.as_of))}"
+    included = ("_include", "Task:based-on")
+    same = f"Task?{query_of((*search_of(place, number), *state_search(place, state), included, *asked.as_of))}"
     return QueuePage(
         frame=asked.frame(f"{house.engine.base}/metadata", place.reader.instant, number),
         round=found.round,
@@ -72,6 +74,7 @@ async def queue(place: Place, asked: Asked, number: str) -> QueuePage:
         waiting=len(waiting),
         first_url=asked.other(path_of(found.round, number_of(waiting[0]))) if waiting else "",
         done=done(asked, found),
+        decides=place.reader.caller.role == "secretariat",
         remarked=computed.remarks is not None,
         previous_url=asked.changed(page=str(page - 1)) if page > 1 else "",
         next_url=asked.changed(page=str(page + 1)) if page * AT_ONCE < len(listed) else "",

@@ -149,7 +149,10 @@ class _Page:
         field = "reason" if self.refused.sent.decision == RETURN and standing(self.report) == WAITING else ""
         issues = self.refused.error.issues
         return tuple(
-            Fault(one.text, field if one.expression in ("reason", "Task.statusReason") else "") for one in issues
+            Fault(
+                _spoken(one.text, self.asked.lang), field if one.expression in ("reason", "Task.statusReason") else ""
+            )
+            for one in issues
         )
 
     async def _evidence(self) -> tuple[Judged | None, str, str]:

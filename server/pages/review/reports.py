@@ -74,6 +74,16 @@ def search_of(place: Place, number: str) -> Pairs:
     return (house.task_code("statusrapport"), ("group-identifier", f"{house.sid('runde')}|{number}"))
 
 
+def state_search(place: Place, state: str) -> Pairs:
+    """What narrows that search to a state; nothing for ""."""
+    if not state:
+        return ()
+    if state == "ikke-rapportert":
+        return (("status", "cancelled"),)
+    named = ("business-status", f"{place.reader.house.codes.system('report-status')}|{state}")
+    return (named, ("status:not", "cancelled"))
+
+
 def standing(report: Resource) -> str:
     """Its state, of STATES."""
     return "ikke-rapportert" if report["status"] == "cancelled" else state_of(report)
