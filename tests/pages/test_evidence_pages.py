@@ -37,6 +37,11 @@ def test_seven_initiatives_report_a_better_colour_than_the_facts(disagreements: 
     )
 
 
+def test_the_lasting_link_shows_the_same(page: Reader, disagreements: Node) -> None:
+    link = next(one["href"] for one in disagreements.one("footer").every("a") if "_asOf" in one["href"])
+    assert page(link).rows() == disagreements.rows()
+
+
 def test_the_summary_counts_the_colours_of_both_kinds(disagreements: Node) -> None:
     assert tiles(disagreements) == [
         "Oppgitt bedre enn fakta 7 av 40 tiltak som har begge fargene",

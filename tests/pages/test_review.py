@@ -14,6 +14,7 @@ from server.pages.review.reports import colour_mark, value_mark
 from server.portfolio.codes import Coded
 from tests.pages.html import Node, parse
 from tests.pages.rounds import E_HEALTH, HELSE_VEST, People, autumn, copied
+from tests.pages.test_signin import Browser
 
 QUEUE = "/runder/2023-09/gjennomgang"
 EPJ, HELIKS = f"{QUEUE}/NEP-0012", f"{QUEUE}/NEP-0025"
@@ -149,6 +150,13 @@ class TestTheQueue:
         assert {one["Tilstand"] for one in rows} == {"Låst og publisert"}
         assert list(rows[0]) == ["Nummer", "Tiltak", "Aktør", "Tilstand", "Status", "Risiko", "Fakta"]
         assert sum("dårligere" in one["Fakta"] for one in rows) == 7
+
+    def test_the_lasting_link_of_a_closed_round_shows_the_same(self, people: People) -> None:
+        page = people.of("secretariat").page("/runder/2021-11/gjennomgang")
+        link = next(one["href"] for one in page.one("footer").every("a") if "_asOf" in one["href"])
+        later = people.page(link)
+        assert [{**one, "Merknader": ""} for one in later.rows()] == [{**one, "Merknader": ""} for one in page.rows()]
+        assert "Rød" in section(people.page(link.replace("gjennomgang", "gjennomgang/NEP-0010")), "facts").text
 
     def test_the_warnings_of_a_round_are_counted_as_the_operation_has_them(self, people: People) -> None:
         rows = people.of("secretariat").page("/runder/2021-11/gjennomgang").rows()
@@ -334,6 +342,12 @@ class TestDeciding:
         answer = people.of("secretariat").submit(forms(people.page(EPJ))["approve"], **fields)
         assert answer.status_code == status
         assert people.report("2023-09", "NEP-0012")["businessStatus"]["coding"][0]["code"] == "innsendt"
+
+    def test_where_everyone_is_the_secretariat_nobody_signs_in(self, registry: Path, people: People) -> None:
+        with Browser(registry, auth="off") as everyone:
+            answer = everyone.submit(forms(everyone.page(EPJ))["return"], reason="")
+            assert answer.status_code == 422
+            assert parse(answer.text).one("textarea", id="reason")
 
     @pytest.mark.parametrize(("user", "status"), [("", 401), ("reader", 403), (f"reporter:{E_HEALTH}", 403)])
     def test_nobody_but_the_secretariat_decides(self, people: People, user: str, status: int) -> None:

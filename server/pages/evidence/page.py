@@ -78,8 +78,11 @@ def _flag(asked: Asked) -> bool:
 
 
 def _criteria(place: Place, asked: Asked) -> Pairs:
-    """The parameters of $evidence that stand where the page stands."""
+    """The parameters of $evidence that stand where the page stands: a closed round stands for its close, so that a
+    lasting link shows what was shown."""
     shown = place.standpoint.round
+    if shown is not None and shown.closed:
+        return (("round", shown.value),)
     round = (("round", shown.value),) if shown else ()
     return (*round, *(("asOf", text) for _, text in asked.as_of[-1:]))
 

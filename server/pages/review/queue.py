@@ -121,20 +121,20 @@ async def _computed(place: Place, asked: Asked, found: Reports, shown: Sequence[
     house, caller = place.reader.house, place.reader.caller
     ids = ",".join(one.partition("/")[2] for one in plans)
     population = ("population", query_of((("_id", ids),)))
-    answer = await house.operate(caller, "$evidence", "PlanDefinition", population, *seen_at(place, asked, found.round))
+    answer = await house.operate(caller, "$evidence", "PlanDefinition", population, *seen_at(place, found.round))
     reports = await place.reader.all("Task", house.task_code("statusrapport"), ("based-on", ",".join(plans)))
     return _Computed(
-        changes=await _changes(place, asked, found, population),
+        changes=await _changes(place, found, population),
         judged=judged(house, answer, asked.lang),
         remarks=await _remarks(place, found, population),
         history=by_initiative(reports),
     )
 
 
-async def _changes(place: Place, asked: Asked, found: Reports, population: tuple[str, str]) -> Mapping[str, int] | None:
+async def _changes(place: Place, found: Reports, population: tuple[str, str]) -> Mapping[str, int] | None:
     if found.previous is None:
         return None
-    moments = (("from", found.previous.value), ("to", until(place, asked, found.round)))
+    moments = (("from", found.previous.value), ("to", until(place, found.round)))
     answer = await place.reader.house.operate(
         place.reader.caller, "$portfolio-diff", "PlanDefinition", population, *moments
     )

@@ -157,7 +157,7 @@ class _Page:
 
     async def _evidence(self) -> tuple[Judged | None, str, str]:
         """The evidence, the day that it counts from, and the call that it is of."""
-        plan, criteria = elements.based_on(self.report), seen_at(self.place, self.asked, self.found.round)
+        plan, criteria = elements.based_on(self.report), seen_at(self.place, self.found.round)
         if not self.plan:
             return None, "", ""
         house = self.place.reader.house
@@ -200,7 +200,7 @@ async def _difference(place: Place, asked: Asked, found: Reports, plan: str) -> 
     """Since the round before; empty for the first one, and for an initiative that stands at neither moment."""
     if found.previous is None:
         return _Difference({})
-    moments = (("from", found.previous.value), ("to", until(place, asked, found.round)))
+    moments = (("from", found.previous.value), ("to", until(place, found.round)))
     reader = place.reader
     try:
         answer = await reader.house.operate(reader.caller, "$portfolio-diff", plan, *moments)
@@ -250,7 +250,6 @@ def _remark(reader: Reader, asked: Asked, said: Any) -> Remark:
 
 def _spoken(text: str, lang: Lang) -> str:
     """The half of a message «norsk / English» that is of the language; all of a message that has no halves."""
-    first, mark, second = text.partition(" / ")
-    if not mark:
-        return text
-    return first if lang == "nb" else second
+    halves = text.split(" / ")
+    # A name within may hold the mark too; then nobody knows where the halves meet.
+    return halves[lang == "en"] if len(halves) == 2 else text

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from server.outcome import FhirError
-from server.pages.asked import Asked, Pairs
+from server.pages.asked import Pairs
 from server.pages.contexts import Round
 from server.pages.review.contexts import Mark
 from server.pages.standpoint import Place
@@ -111,15 +111,15 @@ def path_of(round: Round, number: str = "") -> str:
     return f"/runder/{round.value}/gjennomgang" + (f"/{number}" if number else "")
 
 
-def until(place: Place, asked: Asked, round: Round) -> str:
-    """The moment that a round is compared up to, as $portfolio-diff takes it: its close, or what the page is of."""
-    return round.value if round.closed and not asked.as_of else place.reader.instant
+def until(place: Place, round: Round) -> str:
+    """The moment that a round is compared up to, as $portfolio-diff takes it: its close, or what the page is of. A
+    lasting link is of a later instant, at which the round is closed too, and shows the same."""
+    return round.value if round.closed else place.reader.instant
 
 
-def seen_at(place: Place, asked: Asked, round: Round) -> Pairs:
+def seen_at(place: Place, round: Round) -> Pairs:
     """The same as $evidence takes it; "late" is counted from the round's last day."""
-    still = round.closed and not asked.as_of
-    return (("round", round.value), *(() if still else (("asOf", place.reader.instant),)))
+    return (("round", round.value), *(() if round.closed else (("asOf", place.reader.instant),)))
 
 
 def earlier(place: Place, report: Resource, reports: Sequence[Resource]) -> Resource | None:
