@@ -34,9 +34,11 @@ from server.pages.review.reports import (
 )
 from server.pages.standpoint import Place
 from server.portfolio import elements
-from server.portfolio.codes import Lang
 from server.portfolio.gather import Resource
 from server.search.urls import query_of
+
+_REASON = ("reason", "Task.statusReason")
+"""Places of faults that the field of the reason mends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,12 +150,7 @@ class _Page:
             return ()
         field = "reason" if self.refused.sent.decision == RETURN and standing(self.report) == WAITING else ""
         issues = self.refused.error.issues
-        return tuple(
-            Fault(
-                _spoken(one.text, self.asked.lang), field if one.expression in ("reason", "Task.statusReason") else ""
-            )
-            for one in issues
-        )
+        return tuple(Fault(one.text, field if one.expression.startswith(_REASON) else "") for one in issues)
 
     async def _evidence(self) -> tuple[Judged | None, str, str]:
         """The evidence, the day that it counts from, and the call that it is of."""
@@ -161,7 +158,12 @@ class _Page:
         if not self.plan:
             return None, "", ""
         house = self.place.reader.house
-        answer = await house.operate(self.place.reader.caller, "$evidence", plan, *criteria)
+        try:
+            answer = await house.operate(self.place.reader.caller, "$evidence", plan, *criteria)
+        except FhirError as error:
+            if error.status != 404:
+                raise
+            return None, "", ""
         found = judged(house, answer, self.asked.lang).get(plan)
         return found, value(answer, "day"), f"{plan}/$evidence?{query_of(criteria)}"
 
@@ -245,11 +247,4 @@ def _remark(reader: Reader, asked: Asked, said: Any) -> Remark:
     of = value(said, "of")
     issues: Sequence[Resource] = parts(said, "outcome")[0]["resource"]["issue"]
     link = Link(of.get("display", ""), reader.house.api(of["reference"], asked.as_of))
-    return Remark(link, tuple(_spoken(one["diagnostics"], asked.lang) for one in issues))
-
-
-def _spoken(text: str, lang: Lang) -> str:
-    """The half of a message «norsk / English» that is of the language; all of a message that has no halves."""
-    halves = text.split(" / ")
-    # A name within may hold the mark too; then nobody knows where the halves meet.
-    return halves[lang == "en"] if len(halves) == 2 else text
+    return Remark(link, tuple(one["diagnostics"] for one in issues))
