@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -40,6 +41,7 @@ def serve() -> None:
     with _stopping():
         app = create_app(settings, store_of(settings))
     _run(settings, publish)
+    _spare_collections()
     uvicorn.run(
         app,
         host=settings.host,
@@ -57,6 +59,14 @@ def serve() -> None:
         timeout_graceful_shutdown=5,
         log_level="warning",
     )
+
+
+def _spare_collections() -> None:
+    """An analysis reads thousands of resources at once, and the collector goes through all of them, and through all
+    definitions, again and again without finding a thing: of $evidence of 1 000 initiatives that was half, 1.2 s against
+    0.67 s. What stands now is left alone, and the rest looked through less often."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @cli.command(name="load")

@@ -39,10 +39,17 @@ PAGES = {
     "unknown": "/tiltak/NEP-9999",
     "nowhere": "/nowhere",
     "sign-in": "/logg-inn?next=/",
+    "reviewed": "/runder/2021-11/gjennomgang/NEP-0010",
+    "disagreements": "/avvik?round=2021-11",
     "account": "/konto",
     "signed-out": "/logg-ut",
 }
-SIGNED_IN = {"account": "/konto", "with a form": "/logg-inn", "nothing": PAGES["nothing"]}
+SIGNED_IN = {
+    "account": "/konto",
+    "queue": "/runder/2021-11/gjennomgang?page=2",
+    "with a form": "/logg-inn",
+    "nothing": PAGES["nothing"],
+}
 
 
 @pytest.fixture(scope="module")
