@@ -23,6 +23,7 @@ from server.pages.house import House
 from server.pages.initiative import initiative
 from server.pages.portfolio import portfolio
 from server.pages.render import FOLDER, Renderer
+from server.pages.rounds.routes import Rounds
 from server.pages.signin import ANSWER, SignIn
 from server.pages.standpoint import Place
 from server.portfolio.codes import Codes
@@ -55,6 +56,7 @@ class Pages:
             Route("/", self.portfolio),
             Route("/tiltak/{number}", self.initiative),
             Route("/static/{name}", self.static),
+            *Rounds(self.desk).routes(),
             *self._sign_in(),
         ]
 
