@@ -19,6 +19,7 @@ from server.outcome import FhirError
 from server.pages.asked import Asked
 from server.pages.desk import Desk
 from server.pages.door import Door
+from server.pages.editions.routes import Editions
 from server.pages.house import House
 from server.pages.initiative import initiative
 from server.pages.portfolio import portfolio
@@ -57,6 +58,7 @@ class Pages:
             Route("/tiltak/{number}", self.initiative),
             Route("/static/{name}", self.static),
             *Rounds(self.desk).routes(),
+            *Editions(self.desk).routes(),
             *self._sign_in(),
         ]
 
