@@ -119,7 +119,7 @@ def facts(body: bytes) -> Facts:
     """Of a stored document Bundle."""
     document = _documents.decode(body)
     tasks = [one.resource for one in document.entry if one.resource.resource_type == "Task"]
-    reports = [one for one in tasks if elements.kind({"code": _plain(one.code)}) == "statusrapport"]
+    reports = [one for one in tasks if elements.kind({"code": _plain(one.code) or {}}) == "statusrapport"]
     missed = sorted(_named(one) for one in reports if one.status != "completed")
     return Facts(_sealed(document), len(reports), len(reports) - len(missed), tuple(missed))
 

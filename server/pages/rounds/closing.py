@@ -83,9 +83,9 @@ def closing_again(form: ClosingForm, sent: Sent) -> ClosingForm:
 
 
 async def close(reader: Reader, task: Task, number: str, fields: Fields) -> str:
-    """The number of the edition. Closed already, it is the edition that there is. FhirError when it is not confirmed,
-    when some are missing without `force`, or others than those that were seen."""
-    if task.get("status") == "in-progress":
+    """The number of the edition. Published already, it is the edition that there is. FhirError when it is not
+    confirmed, when some are missing without `force`, or others than those that were seen."""
+    if task.get("status") == "in-progress" or not editions(dict(task)):
         refuse(await _faults(reader, number, fields))
     title = typed(fields, "title")
     body = parameters(

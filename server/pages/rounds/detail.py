@@ -25,6 +25,7 @@ from server.pages.rounds.reports import (
     Reading,
     actors,
     mine,
+    names,
     of_round,
     ordered,
     search_text,
@@ -34,7 +35,7 @@ from server.pages.rounds.reports import (
 )
 from server.pages.standpoint import Place
 from server.portfolio import elements
-from server.portfolio.rounds import questionnaire_of
+from server.portfolio.rounds import editions, questionnaire_of
 
 PER_PAGE = 500
 REMARKS_AT_ONCE = 60
@@ -64,7 +65,7 @@ async def round_page(place: Place, asked: Asked, number: str, sent: Sent | None 
     reader = place.reader
     task, instant = await task_of(reader, number)
     is_secretariat = reader.caller.role == "secretariat"
-    reading = Reading(reader.house, asked, number, place.today, await mine(reader), is_secretariat)
+    reading = Reading(reader.house, asked, number, place.today, await names(reader), await mine(reader), is_secretariat)
     rows = [reading.row(report) for report in await reader.all("Task", *of_round(reader.house, number))]
     is_open = state_of(task) == "open"
     draft = await closing.draft(reader, number) if is_secretariat and is_open else None
@@ -142,7 +143,7 @@ class _Told:
             workbook_url=asked.other(f"/runder/{number}/arbeidsbok") if self._is_secretariat or own else "",
             remarks=await self._remarks() if self._is_secretariat and is_open else None,
             more=opening.more(asked, task, number) if forms and is_open and not self._replaces else None,
-            closing=self._closing(sent) if forms and is_open else None,
+            closing=self._closing(sent) if forms and (is_open or self._is_unpublished) else None,
             correcting=self._correcting(sent) if forms and state_of(task) == "closed" else None,
             faults=sent.faults if sent else (),
         )
@@ -154,6 +155,11 @@ class _Told:
     @property
     def _is_secretariat(self) -> bool:
         return self.place.reader.caller.role == "secretariat"
+
+    @property
+    def _is_unpublished(self) -> bool:
+        """Closed by hand, without an edition."""
+        return state_of(self.task) == "closed" and not editions(self.task)
 
     @property
     def _replaces(self) -> str:

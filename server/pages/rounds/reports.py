@@ -54,35 +54,43 @@ def of_round(house: House, number: str) -> Pairs:
 
 @dataclass(frozen=True)
 class Reading:
-    """Reads the reports of one round for one page: `day` is the one that a deadline is over before, `mine` has the
-    references of the caller's organisations, `reviews`: whether links to the review are for this caller."""
+    """Reads the reports of one round for one page: `day` is the one that a deadline is over before, `names` has those
+    of organisations by reference, `mine` the references of the caller's own; `reviews`: whether links to the review are
+    for this caller."""
 
     house: House
     asked: Asked
     number: str
     day: date
+    names: Mapping[str, str]
     mine: frozenset[str]
     reviews: bool
 
     def row(self, report: Task) -> ReportRow:
         number = elements.number(report, self.house.sid("statusrapport")).rpartition(":")[2]
-        state = state_of(report)
+        state, owner = state_of(report), report.get("owner", {})
         review = f"/runder/{self.number}/gjennomgang/{number}"
         return ReportRow(
             number=number,
             title=str(report.get("for", {}).get("display") or number),
             url=self.asked.other(f"/tiltak/{number}") if number else "",
-            owner=str(report.get("owner", {}).get("display", "")),
-            own=report.get("owner", {}).get("reference") in self.mine,
+            owner=self.names.get(owner.get("reference", ""), str(owner.get("display", ""))),
+            own=owner.get("reference") in self.mine,
             state=state,
             word=word_of(self.house, state, self.asked),
             colour=self.house.codes.coded(elements.value(report.get("output"), "status"), self.asked.lang),
             submitted=_submitted(report),
             late=self.late(report),
-            reason=str(report.get("statusReason", {}).get("text", "")),
+            reason=self._reason(report, state),
             review_url=self.asked.other(review) if self.reviews and number else "",
             resource_url=self.house.api(f"Task/{report['id']}", self.asked.as_of),
         )
+
+    def _reason(self, report: Task, state: str) -> str:
+        """In the words stated, else the code's; that nothing was reported is said by the state."""
+        reason = report.get("statusReason", {})
+        coded = self.house.codes.coded(reason, "nb")
+        return str(reason.get("text", "")) or (coded.display if coded and state != NOT_REPORTED else "")
 
     def late(self, report: Task) -> Literal["", "missing", "after"]:
         """Nothing came before the deadline, as of the day; or it came after it."""
@@ -124,6 +132,11 @@ def _submitted(report: Task) -> str | None:
         return None
     found: str | None = report.get("executionPeriod", {}).get("end")
     return found
+
+
+async def names(reader: Reader) -> Mapping[str, str]:
+    """What the organisations are called, by reference: a report has the name that its actor went by then."""
+    return {elements.reference_of(one): str(one.get("name", "")) for one in await reader.all("Organization")}
 
 
 async def mine(reader: Reader) -> frozenset[str]:
