@@ -12,6 +12,7 @@ from server.pages.house import Reader
 from server.pages.rounds.contexts import AmendingForm, Choice, ClosingForm, Fault, ReportRow
 from server.pages.rounds.forms import Fields, faults, missing, parameters, refuse, typed
 from server.pages.rounds.reports import MISSING, is_missing, of_round
+from server.portfolio.codes import Lang
 from server.portfolio.rounds import editions
 
 Task = Mapping[str, Any]
@@ -32,10 +33,11 @@ class Sent:
     form: str
     fields: Fields
     error: FhirError
+    lang: Lang
 
     @property
     def faults(self) -> tuple[Fault, ...]:
-        return faults(self.error, _PLACES[self.form])
+        return faults(self.error, _PLACES[self.form], self.lang)
 
 
 @dataclass(frozen=True)
@@ -101,14 +103,14 @@ async def _faults(reader: Reader, number: str, fields: Fields) -> list[Issue]:
     found = []
     now = await _missing(reader, number)
     if now and not typed(fields, "force"):
-        text = "Kryss av for å lukke uten dem som mangler / Tick the box to close without those that are missing"
-        found.append(Issue("business-rule", f"{text}: {len(now)}.", "force"))
+        text = "Kryss av for å lukke uten dem som mangler. / Tick the box to close without those that are missing."
+        found.append(Issue("business-rule", text, "force"))
     elif now - await _missing(Reader(reader.house, reader.caller, typed(fields, "seen") or reader.instant), number):
-        text = "Flere mangler enn da du krysset av; se over listen / More are missing than when you ticked the box"
-        found.append(Issue("conflict", f"{text}; look at the list again.", "seen"))
+        text = "Flere mangler enn da siden ble vist; se over listen. / More are missing than when the page was shown."
+        found.append(Issue("conflict", text, "seen"))
     if not typed(fields, "confirm"):
-        text = "Bekreft at utgaven skal publiseres / Confirm that the edition is to be published"
-        found.append(missing("confirm", f"{text}."))
+        text = "Bekreft at utgaven skal publiseres. / Confirm that the edition is to be published."
+        found.append(missing("confirm", text))
     return found
 
 
@@ -161,11 +163,9 @@ async def amend(reader: Reader, task: Task, number: str, fields: Fields) -> None
 def _amending_faults(chosen: Sequence[str], reason: str) -> list[Issue]:
     found = []
     if not chosen:
-        text = "Velg rapportene som skal rettes / Choose the reports to correct"
-        found.append(missing("report", f"{text}."))
+        found.append(missing("report", "Velg rapportene som skal rettes. / Choose the reports to correct."))
     if not reason:
-        text = "Skriv hvorfor utgaven rettes; det står i den nye / Say why; the new edition will tell"
-        found.append(missing("reason", f"{text}."))
+        found.append(missing("reason", "Skriv hvorfor utgaven rettes. / Say why the edition is corrected."))
     return found
 
 

@@ -66,7 +66,8 @@ async def round_page(place: Place, asked: Asked, number: str, sent: Sent | None 
     task, instant = await task_of(reader, number)
     is_secretariat = reader.caller.role == "secretariat"
     reading = Reading(reader.house, asked, number, place.today, await names(reader), await mine(reader), is_secretariat)
-    rows = [reading.row(report) for report in await reader.all("Task", *of_round(reader.house, number))]
+    found = await reader.all("Task", *of_round(reader.house, number))
+    rows = ordered((reading.row(report) for report in found), "number")
     is_open = state_of(task) == "open"
     draft = await closing.draft(reader, number) if is_secretariat and is_open else None
     told = _Told(place, asked, number, task, instant, tuple(rows), draft)

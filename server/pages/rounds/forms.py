@@ -7,6 +7,7 @@ from typing import Any
 
 from server.outcome import FhirError, Issue
 from server.pages.rounds.contexts import Fault
+from server.portfolio.codes import Lang
 
 Fields = Mapping[str, str]
 
@@ -32,11 +33,20 @@ def missing(name: str, text: str) -> Issue:
     return Issue("required", text, name)
 
 
-def faults(error: FhirError, places: Mapping[str, str]) -> tuple[Fault, ...]:
+def faults(error: FhirError, places: Mapping[str, str], lang: Lang) -> tuple[Fault, ...]:
     """What a refusal says, each at the control that `places` has for its expression or for what that is an element
     of; a text that several issues share once for each control."""
-    found = dict.fromkeys(Fault(_control(issue.expression, places), issue.text) for issue in error.issues)
-    return tuple(found)
+    return tuple(
+        dict.fromkeys(Fault(_control(issue.expression, places), said(issue.text, lang)) for issue in error.issues)
+    )
+
+
+def said(text: str, lang: Lang) -> str:
+    """The half in this language of a text that is a sentence in Norwegian and then one in English; else the whole."""
+    halves = text.split(". / ")
+    if len(halves) != 2:
+        return text
+    return f"{halves[0]}." if lang == "nb" else halves[1]
 
 
 def _control(expression: str, places: Mapping[str, str]) -> str:

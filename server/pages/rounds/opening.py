@@ -54,9 +54,9 @@ def filled(house: House, asked: Asked, fields: Fields) -> OpeningForm:
     return OpeningForm(asked.plain(PATH), number, title, start, end, initiatives, questionnaire(house))
 
 
-def refused(form: OpeningForm, error: FhirError) -> OpeningForm:
+def refused(form: OpeningForm, error: FhirError, asked: Asked) -> OpeningForm:
     """The form with what is wrong of it."""
-    return replace(form, faults=faults(error, _PLACES))
+    return replace(form, faults=faults(error, _PLACES, asked.lang))
 
 
 async def run(reader: Reader, form: OpeningForm, *, dry: bool) -> dict[str, Any]:
@@ -85,24 +85,24 @@ async def _form_of(reader: Reader, form: OpeningForm) -> str:
 def _faults(form: OpeningForm) -> list[Issue]:
     found = []
     if not form.number:
-        found.append(missing("number", "Skriv rundens nummer, f.eks. 2026-11 / Enter its number, e.g. 2026-11."))
+        found.append(missing("number", "Skriv rundens nummer, f.eks. 2026-11. / Enter the number, e.g. 2026-11."))
     elif not _NUMBER.fullmatch(form.number):
-        text = "Nummeret kan ha bokstaver, tall og bindestrek / The number may have letters, digits and hyphens"
-        found.append(Issue("value", f"{text}: 2026-11.", "number"))
+        text = "Nummeret kan bare ha bokstaver, tall og bindestrek. / Use letters, digits and hyphens only."
+        found.append(Issue("value", text, "number"))
     if not form.title:
-        found.append(missing("title", "Skriv en tittel, f.eks. November 2026 / Enter a title, e.g. November 2026."))
+        found.append(missing("title", "Skriv en tittel, f.eks. November 2026. / Enter a title, e.g. November 2026."))
     for name, text, what in (
-        ("start", form.start, "Velg dagen runden åpner / Choose the day on which the round opens"),
-        ("end", form.end, "Velg fristen / Choose the deadline"),
+        ("start", form.start, "Velg dagen runden åpner, som 2026-11-01. / Choose the day it opens, as 2026-11-01."),
+        ("end", form.end, "Velg fristen, som 2026-11-30. / Choose the deadline, as 2026-11-30."),
     ):
         if not text:
-            found.append(missing(name, f"{what}."))
+            found.append(missing(name, what))
         elif elements.last_day(text) is None or not _is_day(text):
-            found.append(Issue("value", f"{what}: 2026-11-30, ikke / not «{text[:40]}».", name))
+            found.append(Issue("value", what, name))
     if not found and form.end < form.start:
-        found.append(Issue("value", "Fristen er før åpningen / The deadline is before the opening.", "end"))
+        found.append(Issue("value", "Fristen er før åpningen. / The deadline is before the opening.", "end"))
     if not form.questionnaire:
-        text = "Registeret har ikke noe skjema for statusrapporter / The registry has no form of status reports."
+        text = "Registeret har ikke noe skjema for statusrapporter. / The registry has no form of status reports."
         found.append(Issue("business-rule", text, ""))
     return found
 

@@ -82,7 +82,7 @@ class Rounds:
             return "rounds/rounds.html", await rounds(place, asked, form)
 
         async def again(asked: Asked, visitor: Visitor, fields: Fields, error: FhirError) -> Shown:
-            form = opening.refused(opening.filled(house, asked, fields), error)
+            form = opening.refused(opening.filled(house, asked, fields), error, asked)
             return "rounds/rounds.html", await rounds(await self.desk.place(visitor, asked), asked, form)
 
         return await self.desk.filled(request, "/runder", fill, again)
@@ -96,7 +96,7 @@ class Rounds:
             return asked.plain(f"/utgaver/{await closing.close(reader, task, number, fields)}")
 
         async def again(asked: Asked, visitor: Visitor, fields: Fields, error: FhirError) -> Shown:
-            return await self._returned(asked, visitor, number, closing.Sent("lukk", fields, error))
+            return await self._returned(asked, visitor, number, closing.Sent("lukk", fields, error, asked.lang))
 
         return await self.desk.filled(request, f"/runder/{number}", fill, again)
 
@@ -110,7 +110,7 @@ class Rounds:
             return asked.plain(f"/runder/{number}")
 
         async def again(asked: Asked, visitor: Visitor, fields: Fields, error: FhirError) -> Shown:
-            return await self._returned(asked, visitor, number, closing.Sent("rett", fields, error))
+            return await self._returned(asked, visitor, number, closing.Sent("rett", fields, error, asked.lang))
 
         return await self.desk.filled(request, f"/runder/{number}", fill, again)
 
