@@ -7,10 +7,12 @@ import shutil
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
+from server.pages.rounds import detail
 from tests.pages import html
 from tests.pages.bureau import HOME, Bureau, C, Person, bureau_in
 from tests.pages.html import Node
@@ -157,6 +159,15 @@ class TestOpening:
             assert f"{name}-error" in control["aria-describedby"].split()
         assert page.one("title").text.startswith("Feil:")
 
+    @pytest.mark.parametrize(
+        ("lang", "text"), [("nb", "Fristen er før åpningen."), ("en", "The deadline is before the opening.")]
+    )
+    def test_what_is_wrong_is_said_in_the_language_of_the_page(self, office, lang, text):
+        form = office.page(f"/runder?lang={lang}").one("section", id="opening").one("form")
+        answer = office.submit(form, **fields("2027-03", end="2026-10-01"))
+        assert faults(parse(answer)) == {"end": text}
+        assert parse(answer).one("html")["lang"] == lang
+
     def test_what_was_typed_is_text_and_nothing_else(self, office):
         answer = office.submit(opening(office), **fields("2027-03", title='"><script>x</script>', end=""))
         assert "<script" not in answer.text
@@ -282,6 +293,48 @@ class TestRound:
         assert not page.every("section", id="closing")
 
 
+class TestManyReports:
+    def test_as_often_is_the_store_asked_for_forty_as_for_two(self, office, bureau, monkeypatch):
+        opened(office, "2027-09")
+        form = office.page("/runder/2027-09").one("section", id="closing").one("form")
+        assert office.submit(form, force="true", confirm="true").status_code == 303
+        asked, store = [0], bureau.app.state.engine.store
+        snapshot = store.snapshot
+
+        def counted(*given: Any) -> Any:
+            asked[0] += 1
+            return snapshot(*given)
+
+        monkeypatch.setattr(store, "snapshot", counted)
+        found = []
+        for number in ("2027-09", "2021-11"):
+            asked[0] = 0
+            office.page(f"/runder/{number}")
+            found.append(asked[0])
+        assert found[0] == found[1] < 15
+
+    def test_they_come_by_pages(self, anyone, monkeypatch):
+        monkeypatch.setattr(detail, "PER_PAGE", 15)
+        seen, url = [], "/runder/2021-11?sort=owner"
+        while url:
+            page = anyone.page(url)
+            seen.append(list(reports(page)))
+            following = page.one("section", id="reports").every("a", rel="next")
+            url = following[0]["href"] if following else ""
+        assert [len(numbers) for numbers in seen] == [15, 15, 10]
+        assert len({number for numbers in seen for number in numbers}) == 40
+        assert anyone.page("/runder/2021-11?page=2").one("a", rel="prev")["href"].endswith("page=1")
+        assert not reports_or_none(anyone.page("/runder/2021-11?page=9"))
+
+    def test_warnings_of_many_are_counted_when_asked_for(self, office, monkeypatch):
+        monkeypatch.setattr(detail, "REMARKS_AT_ONCE", 0)
+        page = office.page("/runder/2026-11")
+        (link,) = [a for a in page.one("dl", _class="tiles").every("a") if a.text == "Tell merknadene"]
+        counted = office.page(link["href"]).one("dl", _class="tiles")
+        assert "Tell merknadene" not in counted.text
+        assert "Merknader" in counted.text
+
+
 class TestLate:
     def test_what_has_not_come_is_late_after_the_deadline_and_what_came_after_it_says_so(self, office, bureau):
         opened(office, "2026-01", start="2026-01-01", end="2026-01-31", title="Januar 2026")
@@ -389,6 +442,10 @@ def reports(page: Node) -> dict[str, dict[str, str]]:
     """The rows of the table of all reports, by tiltaksnummer."""
     table = page.one("section", id="reports").every("table")[0]
     return {row["Nummer"]: row for row in Node("#", {}, [table]).rows()}
+
+
+def reports_or_none(page: Node) -> list[Node]:
+    return page.one("section", id="reports").every("table", _class="stack")[:-1]
 
 
 def parse(answer: httpx.Response) -> Node:
