@@ -102,6 +102,13 @@ def test_every_file_of_a_published_edition_is_there_for_anyone(anyone):
             assert anyone.get(link["href"]).status_code == 200, link["href"]
 
 
+def test_its_counts_are_what_their_searches_find_for_anyone(anyone, bureau):
+    for number, counts in {"2026-11": [1, 2], "2021-11": [40, 40]}.items():
+        links = [a for a in anyone.page(f"/utgaver/{number}").every("a") if "/fhir/Task?" in a["href"]]
+        assert [int(link.text) for link in links] == counts
+        assert [bureau.api("GET", f"{a['href']}&_summary=count", role="")["total"] for a in links] == counts
+
+
 def test_an_edition_says_who_did_not_report(anyone):
     page = anyone.page("/utgaver/2026-11")
     assert "1 av 2 rapporterte" in page.one("main").text
@@ -135,7 +142,11 @@ def test_it_is_cited_by_its_lasting_address_and_digest(anyone, bureau):
 
 
 def test_the_portfolio_as_of_an_edition_is_one_link_away(anyone):
-    link = next(a for a in anyone.page("/utgaver/2026-11?lang=en").every("a") if "_asOf=rapport" in a["href"])
+    link = next(
+        a
+        for a in anyone.page("/utgaver/2026-11?lang=en").every("a")
+        if "_asOf=rapport" in a["href"] and a["href"].startswith("/?")
+    )
     assert link["href"] == "/?lang=en&_asOf=rapport%7C2026-11&round=2026-11"
     page = anyone.page(link["href"])
     assert "You see the portfolio as it stood on" in page.one("aside").text

@@ -233,8 +233,11 @@ class TestRound:
         assert list(reports(page)) == ["NEP-0025"]
         assert "business-status=innsendt" in page.one("section", id="reports").one("p", _class="api").text
 
-    def test_each_actor_is_counted(self, office):
-        actors = office.page("/runder/2021-11").one("details", _class="by-actor").rows()
+    def test_each_actor_is_counted(self, office, bureau):
+        details = office.page("/runder/2021-11").one("details", _class="by-actor")
+        link = details.one("tbody").every("a")[-1]
+        assert bureau.api("GET", f"{link['href']}&_summary=count")["total"] == int(link.text)
+        actors = details.rows()
         assert sum(int(row["Bedt om"]) for row in actors) == 40
         assert Counter(row["Bedt om"] == row["Rapportert"] for row in actors) == {True: len(actors)}
 
@@ -343,7 +346,8 @@ class TestLate:
         rows = reports(page)
         assert rows["NEP-0012"]["Innsendt"] == "forfalt"
         assert rows["NEP-0025"]["Innsendt"].endswith("etter fristen")
-        assert "1 over fristen" in page.one("dl", _class="tiles").text
+        (late,) = [a for a in page.one("dl", _class="tiles").every("a") if a.text == "1 over fristen"]
+        assert [one["identifier"][0]["value"] for one in bureau.found(late["href"])] == ["2026-01:NEP-0012"]
 
 
 class TestClosing:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from server.pages.contexts import Frame, Link
+from server.pages.rounds.contexts import Counted
 
 State = Literal["preliminary", "final", "amended"]
 
@@ -77,8 +78,8 @@ class EditionPage:
     end: str | None
     reason: str
     author: str
-    initiatives: int
-    reported: int
+    initiatives: Counted
+    reported: Counted
     missed: tuple[Missed, ...]
     cite_url: str
     portfolio_url: str

@@ -14,7 +14,8 @@ from server.pages.contexts import Link
 from server.pages.editions.contexts import Download, EditionPage, EditionRow, EditionsPage, Missed, State
 from server.pages.editions.facts import Documents, Facts, Report, report_of
 from server.pages.house import House, Reader
-from server.pages.rounds.reports import is_missing, of_round
+from server.pages.rounds.contexts import Counted
+from server.pages.rounds.reports import REPORTED, is_missing, of_round, search_url
 from server.pages.standpoint import Place
 from server.portfolio import elements
 from server.search.urls import query_of
@@ -63,6 +64,7 @@ class Pages:
         read = await self.documents.of(place.reader, report)
         asked_for, missed = await _missed(place.reader, asked, report, read)
         published = [("_asOf", f"rapport|{number}"), ("round", report.round)]
+        instant = f"rapport|{number}" if read else found.moment.instant
         lang = [("lang", asked.lang)] if asked.one("lang") else []
         return EditionPage(
             frame=asked.frame(f"{house.engine.base}/metadata", found.moment.instant),
@@ -71,8 +73,8 @@ class Pages:
             end=report.period.get("end"),
             reason=report.reason,
             author=next((str(one["display"]) for one in report.author if "display" in one), ""),
-            initiatives=asked_for,
-            reported=asked_for - len(missed),
+            initiatives=Counted(asked_for, search_url(house, report.round, instant, ())),
+            reported=Counted(asked_for - len(missed), search_url(house, report.round, instant, REPORTED)),
             missed=missed,
             cite_url=f"{house.engine.base.removesuffix('/fhir')}/utgaver/{number}",
             portfolio_url=asked.url("/", [*lang, *published]) if read else "",

@@ -11,7 +11,7 @@ from server.pages.asked import Asked
 from server.pages.house import Reader
 from server.pages.rounds.contexts import AmendingForm, Choice, ClosingForm, Fault, ReportRow
 from server.pages.rounds.forms import Fields, faults, missing, parameters, refuse, typed
-from server.pages.rounds.reports import MISSING, is_missing, of_round
+from server.pages.rounds.reports import MISSING, WAITED_FOR, is_missing, of_round
 from server.portfolio.codes import Lang
 from server.portfolio.rounds import editions
 
@@ -72,7 +72,7 @@ def closing_form(
         edition_url=asked.plain(f"/utgaver/{edition}"),
         annex_url=asked.plain(f"/utgaver/{edition}/vedlegg.html"),
         title=standing.title if standing else f"Porteføljerapport {title}",
-        missing=tuple(row for row in rows if row.state in ("ikke-startet", "kladd", "returnert")),
+        missing=tuple(row for row in rows if row.state in WAITED_FOR),
         seen=instant,
         force=False,
     )

@@ -66,7 +66,7 @@ class Invited:
 @dataclass(frozen=True, slots=True)
 class OpeningForm:
     """What was typed. `questionnaire` is the canonical that reports are asked by, "" when the registry has none;
-    `preview` what the opening would do, empty until it was asked for."""
+    `preview` what the opening would do, empty until it was asked for, and `search_url` what finds those initiatives."""
 
     action: str
     number: str
@@ -77,6 +77,7 @@ class OpeningForm:
     questionnaire: str
     faults: tuple[Fault, ...] = ()
     preview: tuple[Invited, ...] = ()
+    search_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,13 +95,14 @@ class RoundsPage:
 @dataclass(frozen=True, slots=True)
 class ReportRow:
     """What was asked of one initiative. `late`: the deadline is past and nothing came, or it came after it;
-    `submitted` an instant, None when it is not known; `reason` why it was returned or left out, in the words stated;
-    `review_url` "" for all but the secretariat."""
+    `submitted` an instant, None when it is not known; `actor` is the owner's reference; `reason` says why it was
+    returned or left out, in the words stated; `review_url` is "" for all but the secretariat."""
 
     number: str
     title: str
     url: str
     owner: str
+    actor: str
     own: bool
     state: str
     word: Coded | None
@@ -127,8 +129,8 @@ class ActorTally:
     """How far one actor has come."""
 
     name: str
-    asked: int
-    reported: int
+    asked: Counted
+    reported: Counted
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ from server.pages.rounds.reports import (
     REPORTED,
     SORTS,
     STATES,
+    SUBMITTED,
+    WAITED_FOR,
     Reading,
     actors,
     mine,
@@ -122,13 +124,13 @@ class _Told:
             editions=published(asked, task),
             amending=self._amending(),
             total=self._counted(len(self.rows)),
-            reported=self._counted(sum(row.state in ("innsendt", "godkjent", "last") for row in self.rows), *REPORTED),
-            missing=self._counted(sum(row.state in _WAITED for row in self.rows), *MISSING),
+            reported=self._counted(sum(row.state in SUBMITTED for row in self.rows), *REPORTED),
+            missing=self._counted(sum(row.state in WAITED_FOR for row in self.rows), *MISSING),
             late=self._counted(
                 sum(row.late == "missing" for row in self.rows), *MISSING, ("due", f"eb{self.place.today.isoformat()}")
             ),
             states=tallies(house, asked, number, self.instant, self.rows),
-            actors=actors(self.rows),
+            actors=actors(house, number, self.instant, self.rows),
             filter=self._filter(state, sort),
             own=tuple(ordered(own, sort)),
             rows=tuple(others[first : first + PER_PAGE]),
@@ -200,9 +202,6 @@ class _Told:
     def _correcting(self, sent: Sent | None) -> AmendingForm | None:
         form = closing.amending_form(self.asked, self.number, self.task, self.rows)
         return closing.amending_again(form, sent) if form and sent and sent.form == "rett" else form
-
-
-_WAITED = ("ikke-startet", "kladd", "returnert")
 
 
 async def _warnings(reader: Reader, number: str, instant: str) -> int:

@@ -114,7 +114,13 @@ def _is_day(text: str) -> bool:
         return False
 
 
-def invited(house: House, bundle: Mapping[str, Any]) -> tuple[Invited, ...]:
+def previewed(house: House, form: OpeningForm, bundle: Mapping[str, Any]) -> OpeningForm:
+    """The form with what its opening would do."""
+    search = (form.initiatives or ACTIVE).removeprefix("PlanDefinition").removeprefix("?")
+    return replace(form, preview=_invited(house, bundle), search_url=f"{house.engine.base}/PlanDefinition?{search}")
+
+
+def _invited(house: House, bundle: Mapping[str, Any]) -> tuple[Invited, ...]:
     """The initiatives of an opening, by number. What stands already has a version, what would be written none."""
     tasks = [entry["resource"] for entry in bundle.get("entry", [])]
     reports = [task for task in tasks if elements.kind(task) == "statusrapport"]

@@ -35,6 +35,8 @@ STATES: dict[str, Pairs] = {
 }
 """The states of a report in the order of its life, each with the search for it among the reports of a round."""
 
+SUBMITTED = frozenset({"innsendt", "godkjent", "last"})
+WAITED_FOR = frozenset({"ikke-startet", "kladd", "returnert"})
 REPORTED: Pairs = (("status", "completed"),)
 MISSING: Pairs = (("status", "requested,in-progress"),)
 SORTS = (
@@ -75,6 +77,7 @@ class Reading:
             title=str(report.get("for", {}).get("display") or number),
             url=self.asked.other(f"/tiltak/{number}") if number else "",
             owner=self.names.get(owner.get("reference", ""), str(owner.get("display", ""))),
+            actor=str(owner.get("reference", "")),
             own=owner.get("reference") in self.mine,
             state=state,
             word=word_of(self.house, state, self.asked),
@@ -181,14 +184,22 @@ def search_text(house: House, number: str, instant: str, pairs: Pairs) -> str:
     return f"Task?{query_of((*of_round(house, number), *pairs, ('_asOf', instant)))}"
 
 
-def actors(rows: Iterable[ReportRow]) -> tuple[ActorTally, ...]:
+def actors(house: House, number: str, instant: str, rows: Iterable[ReportRow]) -> tuple[ActorTally, ...]:
     """By name: how many reports each was asked for, and has submitted."""
-    found: dict[str, list[ReportRow]] = {}
+    found: dict[tuple[str, str], list[ReportRow]] = {}
     for row in rows:
-        found.setdefault(row.owner, []).append(row)
+        found.setdefault((row.owner, row.actor), []).append(row)
+
+    def counted(actor: str, own: Sequence[ReportRow], *pairs: tuple[str, str]) -> Counted:
+        return Counted(len(own), search_url(house, number, instant, (("owner", actor), *pairs)) if actor else "")
+
     return tuple(
-        ActorTally(name, len(own), sum(row.state in ("innsendt", "godkjent", "last") for row in own))
-        for name, own in sorted(found.items(), key=lambda pair: pair[0].casefold())
+        ActorTally(
+            name,
+            counted(actor, own),
+            counted(actor, [row for row in own if row.state in SUBMITTED], *REPORTED),
+        )
+        for (name, actor), own in sorted(found.items(), key=lambda pair: pair[0][0].casefold())
     )
 
 

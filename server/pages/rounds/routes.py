@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
@@ -78,7 +78,7 @@ class Rounds:
             made = await opening.run(place.reader, form, dry=typed(fields, "step") != "open")
             if typed(fields, "step") == "open":
                 return asked.plain(f"/runder/{form.number}")
-            form = replace(form, preview=opening.invited(house, made))
+            form = opening.previewed(house, form, made)
             return "rounds/rounds.html", await rounds(place, asked, form)
 
         async def again(asked: Asked, visitor: Visitor, fields: Fields, error: FhirError) -> Shown:
