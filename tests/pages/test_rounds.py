@@ -429,6 +429,9 @@ class TestCorrection:
         page = office.page("/runder/2027-08")
         assert "åpnet igjen for å rette Utgave 2027-08" in page.one("main").text
         assert page.one("section", id="closing").one("form").one("input", id="title")["value"].endswith("rettet")
+        others = Person(bureau).page("/runder/2027-08")
+        assert "åpnet igjen for å rette Utgave 2027-08" in others.one("main").text
+        assert list(reports(others)) == ["NEP-0012"]
         bureau.submit("2027-08", "NEP-0025", "rod")
         answer = office.submit(office.page("/runder/2027-08").one("section", id="closing").one("form"), confirm="true")
         assert answer.headers["location"] == "/utgaver/2027-08.2"

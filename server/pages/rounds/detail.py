@@ -166,8 +166,9 @@ class _Told:
 
     @property
     def _replaces(self) -> str:
-        """The number of the edition that is being corrected, "" for none."""
-        return self.draft.replaces if self.draft else ""
+        """The number of the edition that is being corrected, "" for none: a round that is open again has editions."""
+        newest = editions(self.task)[-1:] if state_of(self.task) == "open" else []
+        return "".join(newest).partition("/rapport-")[2]
 
     def _amending(self) -> EditionLink | None:
         number = self._replaces
