@@ -19,12 +19,14 @@ from server.outcome import FhirError
 from server.pages.asked import Asked
 from server.pages.desk import Desk
 from server.pages.door import Door
+from server.pages.editions.routes import Editions
 from server.pages.evidence.routes import EvidencePages
 from server.pages.house import House
 from server.pages.initiative import initiative
 from server.pages.portfolio import portfolio
 from server.pages.render import FOLDER, Renderer
 from server.pages.review.routes import Review
+from server.pages.rounds.routes import Rounds
 from server.pages.signin import ANSWER, SignIn
 from server.pages.standpoint import Place
 from server.portfolio.codes import Codes
@@ -59,6 +61,8 @@ class Pages:
             Route("/static/{name}", self.static),
             *Review(self.desk).routes(),
             *EvidencePages(self.desk).routes(),
+            *Rounds(self.desk).routes(),
+            *Editions(self.desk).routes(),
             *self._sign_in(),
         ]
 

@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from server.access import Caller
+from server.interaction.engine import EDITION
 from server.interaction.search import Found, search
 from server.outcome import FhirError
 from server.pages.asked import Asked
@@ -22,11 +23,13 @@ Task = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a page stands: its reader, the rounds (newest first), and the day that it counts from."""
+    """Where a page stands: its reader, the rounds (newest first), and the day that it counts from. `today` is the day
+    of the moment that is looked at: that of `_asOf`, or today."""
 
     reader: Reader
     rounds: tuple[Round, ...]
     standpoint: Standpoint
+    today: date
 
     def report_key(self, report: Task) -> tuple[str, str, str]:
         """Orders status reports: by the end of their round, its identifier, and when they were made."""
@@ -89,14 +92,16 @@ async def place(house: House, caller: Caller, asked: Asked, found: Found) -> Pla
         shown = await _newest_reported(house, reader, rounds)
     else:
         shown = next((one for one in rounds if one.value == wanted), None)
-    return Place(reader, rounds, _standpoint(house, shown, as_of))
+    if as_of is not None and as_of.startswith(EDITION):
+        as_of = found.moment.instant
+    today = house.day(as_of) if as_of else house.today()
+    return Place(reader, rounds, _standpoint(shown, today, is_past=as_of is not None), today)
 
 
-def _standpoint(house: House, shown: Round | None, as_of: str | None) -> Standpoint:
+def _standpoint(shown: Round | None, today: date, *, is_past: bool) -> Standpoint:
     if shown is not None and shown.end is not None:
         return Standpoint(shown.end, "round", shown)
-    day: date = house.day(as_of) if as_of else house.today()
-    return Standpoint(day, "as-of" if as_of else "today", shown)
+    return Standpoint(today, "as-of" if is_past else "today", shown)
 
 
 async def _newest_reported(house: House, reader: Reader, rounds: Sequence[Round]) -> Round | None:

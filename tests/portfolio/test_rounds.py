@@ -13,6 +13,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from joserfc.jwk import OKPKey
 
@@ -240,6 +241,54 @@ class TestClosing:
     def test_a_task_that_is_no_round_is_not_closed(self, office: Office) -> None:
         answer = office.call(f"Task/{office.report('2021-11', 'NEP-0025')['id']}/$close-round", flag("final", False))
         assert answer.status_code == 422
+
+
+class TestSubmitting:
+    def test_the_server_says_when_a_report_was_submitted(self, office: Office) -> None:
+        """executionPeriod.end: at each submission anew, kept at the approval and the close, gone where none came."""
+        office.open("2026-11", TWO)
+        assert "executionPeriod" not in office.report("2026-11", "NEP-0025")
+        vest = office.client("reporter", "983658725")
+        first = self.send(office, vest)
+        assert first["executionPeriod"]["end"] == first["lastModified"]
+        office.put({**first, "status": "in-progress", "businessStatus": returned(first), "statusReason": LACKING})
+        again = self.send(office, vest)
+        assert again["executionPeriod"]["end"] > first["executionPeriod"]["end"]
+        assert self.send(office, vest) == again, "sent again unchanged, it was submitted when it was"
+        forged = {**again, "executionPeriod": {"end": "2026-11-01T00:00:00Z"}}
+        refused = office.put(forged, vest)
+        assert (refused.status_code, places(refused)) == (403, ["Task.executionPeriod"])
+        office.close("2026-11", flag("force", True))
+        assert office.report("2026-11", "NEP-0025")["executionPeriod"] == again["executionPeriod"]
+        assert "executionPeriod" not in office.report("2026-11", "NEP-0012")
+
+    def test_one_of_the_past_was_submitted_when_the_secretariat_says(self, office: Office) -> None:
+        office.open("2026-11", TWO)
+        report = office.report("2026-11", "NEP-0025")
+        del report["businessStatus"]
+        times = {"authoredOn": "2026-11-01T08:00:00Z", "lastModified": "2026-11-20T10:00:00Z"}
+        answer = office.put({**report, **times, "status": "completed", "output": OUTPUT})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["executionPeriod"] == {"end": "2026-11-20T10:00:00Z"}
+
+    def send(self, office: Office, by: httpx.AsyncClient) -> Resource:
+        """The report as its owner's system pushes it: it says nothing of when."""
+        report = office.report("2026-11", "NEP-0025")
+        own = ("businessStatus", "executionPeriod", "statusReason")
+        kept = {name: item for name, item in report.items() if name not in own}
+        answer = office.put({**kept, "status": "completed", "output": OUTPUT}, by)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+OUTPUT = [output("status", "gul"), output("risiko", "gronn"), output("kommentar", "")]
+OUTPUT[2] = {"type": OUTPUT[2]["type"], "valueMarkdown": "Etter planen."}
+LACKING = {"coding": [{"system": f"{C}/CodeSystem/nep-status-reason", "code": "mangelfull"}]}
+
+
+def returned(report: Resource) -> Resource:
+    (coding,) = report["businessStatus"]["coding"]
+    return {"coding": [{**coding, "code": "returnert", "display": "Returnert"}]}
 
 
 class TestEdition:
