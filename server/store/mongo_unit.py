@@ -144,10 +144,11 @@ class Working:
         self._changed |= {name: value for name, value in used.items() if self.clock[name] != value}
         await self._flush([Alter(STATE, {"_id": "clock"}, {"$set": self._changed})] if self._changed else [])
 
-    @property
-    def used(self) -> bool:
-        """Whether there is anything to commit."""
-        return self.sequence >= self._first
+    async def left(self) -> None:
+        """Instead of `finished`, of a transaction that is committed without writing a unit: the clock as it stood."""
+        newest = await self.driver.find(VERSIONS, {}, {"at": 1}, sort=[("_id", -1)], limit=1, session=self.session)
+        self.instant = newest[0]["at"] if newest else 0
+        await self.finished()
 
     async def write(self, unit: Unit) -> tuple[Version, ...]:
         """As Store.commit, up to the commit. Whatever it raises, nothing of the unit was written."""
