@@ -1,5 +1,4 @@
-"""A server process whose database is killed, cut off, silent or holds an election, while requests come in over HTTP:
-nothing acknowledged is lost, nothing is written twice, and it goes on by itself."""
+"""What may happen to the database of a server process, and clients that go on writing over HTTP meanwhile."""
 
 from __future__ import annotations
 
@@ -12,25 +11,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
-import pytest
 
 from tests.http.build import SID, organization
-from tests.real.process import Installation
 from tests.store import mongodb
 from tests.store.election import (
     IN_TRANSACTION,
-    INTERRUPTED,
-    NOT_WRITABLE,
     RETRYABLE,
-    SHUTTING_DOWN,
-    STEPPED_DOWN,
     Election,
     Fault,
 )
-
-pytestmark = pytest.mark.xdist_group("mongodb processes")
-SILENCE = 7
-"""Seconds that the database may be silent, where the address does not say otherwise."""
 
 
 @contextmanager
@@ -59,9 +48,8 @@ async def _ended(proxy: Election) -> None:
 
 @dataclass
 class Away:
-    """The database of one server process, and what may happen to it."""
+    """A database, and what stands between it and one server process; `call` calls a method of that in its thread."""
 
-    installation: Installation
     server: mongodb.Server
     proxy: Election
     call: Callable[..., None]
@@ -84,20 +72,6 @@ class Away:
                 await asyncio.sleep(0.01)
 
         return happen
-
-
-@pytest.fixture(scope="module")
-def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
-    server = mongodb.server()
-    server.start()
-    proxy = Election(server.port)
-    with beside(proxy) as call:
-        # A real primary tells its clients at once that it is one again; this one is asked, every half second.
-        url = f"{server.url('away', proxy.port)}&heartbeatFrequencyMS=500"
-        installation = Installation(tmp_path_factory.mktemp("away"), STORE=url)
-        with installation.serving():
-            yield Away(installation, server, proxy, call)
-    server.stop()
 
 
 @dataclass
@@ -138,51 +112,3 @@ async def sent_through(senders: list[Sender], faults: list[Callable[[], Awaitabl
     for sender in senders:
         sender.stopped.set()
     await asyncio.gather(*streams)
-
-
-async def test_each_acknowledged_write_is_there_once_whatever_happened_to_the_database(away: Away) -> None:
-    faults = [
-        away.killed,
-        away.cut,
-        away.elected("commitTransaction", "refused", NOT_WRITABLE),
-        away.elected("commitTransaction", "unheard", SHUTTING_DOWN, times=2),
-        away.elected("commitTransaction", "undone", INTERRUPTED),
-        away.elected("bulkWrite", "unheard", STEPPED_DOWN),
-        away.killed,
-    ]
-    async with away.installation.client() as http:
-        senders = [Sender(name, http) for name in ("a", "b", "c")]
-        await sent_through(senders, faults)
-        for sender in senders:
-            for number in range(sender.done):
-                asked = f"Organization?identifier={SID}/org|{sender.name}-{number}&_summary=count"
-                assert (await http.get(asked)).json()["total"] == 1
-            # Only the one that was under way at the end may be there as well.
-            found = (await http.get(f"Organization?name={sender.name}-&_summary=count")).json()["total"]
-            assert found == sender.done
-    status, output = await asyncio.to_thread(away.installation.invoke, "check")
-    assert (status, output.splitlines()[-1]) == (0, "No faults.")
-
-
-async def test_a_database_that_says_nothing_is_503_in_time_and_then_well_again(away: Away) -> None:
-    ready = f"http://127.0.0.1:{away.installation.port}/health/ready"
-    async with away.installation.client() as http:
-        made = (await http.post("Organization", json=organization("kept"))).json()
-        away.call(away.proxy.hold)
-        began = time.monotonic()
-        answers = await asyncio.gather(
-            http.get(f"Organization/{made['id']}"),
-            http.get("Organization?name=kept"),
-            http.post("Organization", json=organization("unsure")),
-            http.get(ready),
-        )
-        assert [answer.status_code for answer in answers] == [503] * 4
-        assert all(answer.headers["Retry-After"] for answer in answers)
-        # What a loaded machine adds is in it too.
-        assert time.monotonic() - began < 3 * SILENCE
-        away.call(away.proxy.let_go)
-        deadline = time.monotonic() + mongodb.PATIENCE
-        while (await http.get(ready)).status_code == 503:
-            assert time.monotonic() < deadline
-        assert (await http.get(f"Organization/{made['id']}")).json() == made
-        assert (await http.post("Organization", json=organization("again"))).status_code == 201
