@@ -24,6 +24,7 @@ from server.editions import faults, keys_from, keys_of
 from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
 from server.load import Loaded, load, publish, publish_closed
+from server.outcome import STATUS, FhirError
 from server.portfolio.seal import Seal
 from server.settings import Settings, WrongSetting, read_settings, shown
 from server.store.chain import Link
@@ -275,6 +276,11 @@ def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
     except DefinitionError as error:
         _stop(str(error))
     except Unavailable as error:
+        _stop(f"PORTFOLIO_STORE={shown(settings.store)}: {error}")
+    except FhirError as error:
+        # What an interaction makes of a store that goes away; anything else is our bug, with its traceback.
+        if error.status != STATUS["no-store"]:
+            raise
         _stop(f"PORTFOLIO_STORE={shown(settings.store)}: {error}")
 
 
