@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Router
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -46,6 +47,7 @@ from server.metrics import Metrics
 from server.operations import Operation, Operations, of_ours
 from server.outcome import FhirError
 from server.pages.door import Door
+from server.pages.lookup.routes import Lookup
 from server.pages.routes import Pages
 from server.portfolio.complete import Complete
 from server.portfolio.labels import Labels
@@ -180,11 +182,16 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     sessions = None if settings.auth == "off" else Sessions.of(settings)
     door = Door(settings, callers, limits, sessions)
     pages = Pages.of(engine, door, issuer, operations)
+    # The same endpoints, asked by people: the page of an answer is made of what they answer.
+    asked_by_people = Fhir(engine, door.caller, settings.body_limit, fhir.capabilities, operations, limits)
+    lookup = Lookup(pages.desk, Router(asked_by_people.routes()))
     metrics = Metrics()
     # Those for tokens and keys stand before FHIR's own, which take any two names for a type and an id.
     app.router.routes.extend([*endpoint.routes(settings, issuer), *editions.routes(rounds.seal)])
     app.router.routes.extend([*fhir.routes(), *health.routes(store)])
-    app.router.routes.extend([*annexes.routes(engine, door.caller, operations), *pages.routes(), *metrics.routes()])
+    app.router.routes.extend([*annexes.routes(engine, door.caller, operations), *pages.routes()])
+    app.router.routes.extend([*lookup.routes(), *metrics.routes()])
+    app.add_middleware(guards.below_fhir(lookup.leading))
     _handle_errors(app, engine, Refusals(pages))
     _surround(app, settings, engine, limits, Refusals(pages), metrics)
     return app

@@ -1,0 +1,1 @@
+"""Answers of the API as pages, for people who are signed in."""
