@@ -25,6 +25,7 @@ from server.pages.portfolio import portfolio
 from server.pages.render import FOLDER, Renderer
 from server.pages.signin import ANSWER, SignIn
 from server.pages.standpoint import Place
+from server.pages.workbook.routes import Workbooks
 from server.portfolio.codes import Codes
 
 _MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -55,6 +56,7 @@ class Pages:
             Route("/", self.portfolio),
             Route("/tiltak/{number}", self.initiative),
             Route("/static/{name}", self.static),
+            *Workbooks(self.desk).routes(),
             *self._sign_in(),
         ]
 
