@@ -73,7 +73,7 @@ def same(raw: Raw, cell: Shown) -> bool:
 def _plain(cell: object) -> str:
     """The text itself: Excel writes line ends in its own way, and nobody sees white space at the end."""
     text = "" if cell is None else str(cell)
-    return text.replace("_x000D_", "").replace("\r\n", "\n").replace("\r", "\n").strip()
+    return kept(text, CUT).replace("_x000D_", "").replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _decimal(number: object) -> Decimal:
@@ -124,7 +124,7 @@ def _one(column: Column, raw: Raw, text: str, words: Words) -> str:
 
 
 def _codes(column: Column, raw: Raw, words: Words) -> Value:
-    found = [_one(column, raw, part, words) for part in re.split(r"[;\n]", str(raw)) if part.strip()]
+    found = [_one(column, raw, part.strip(), words) for part in re.split(r"[;\n]", str(raw)) if part.strip()]
     return tuple(dict.fromkeys(found)) or None
 
 
@@ -179,8 +179,8 @@ def _count(column: Column, raw: Raw, words: Words) -> Value:
 def _amount(column: Column, raw: Raw, words: Words) -> Value:
     number = _number(raw)
     # Fifteen digits is what a spreadsheet keeps; what is behind them is its own rounding.
-    kroner = None if number is None else round(number * 1_000_000, 3)
-    if kroner is None or kroner != int(kroner) or abs(kroner) > 10**15:
+    kroner = None if number is None or abs(number) > 10**9 else round(number * 1_000_000, 3)
+    if kroner is None or kroner != int(kroner):
         said = "et tall i mill. kr med hele kroner, f.eks. 28,3 / a number in MNOK of whole NOK"
         raise misread(raw, "er ikke noe beløp", "is no amount", said)
     return int(kroner)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from server.outcome import FhirError
 from server.portfolio import elements
 from server.portfolio.gather import View, resources, view
 from server.resource import Resource, restored
-from server.workbook.material import Initiative, Material, Ref
+from server.workbook.material import Material, Ref, initiatives
 from server.workbook.slots import Slots
 from server.workbook.table import TASKS
 from server.workbook.words import Words, squeezed
@@ -105,40 +105,9 @@ class Desk:
             self.deadline,
             actor.slug,
             actor.name,
-            tuple(self._initiatives(actor, found)),
+            tuple(initiatives(found, actor.reference, self.number, _sid(self.engine))),
             await self._rounds(),
         )
-
-    def _initiatives(self, actor: Actor, found: list[Resource]) -> Iterator[Initiative]:
-        plans = [one for one in found if one["resourceType"] == "PlanDefinition"]
-        tasks: dict[str, list[Resource]] = {}
-        for one in found:
-            if one["resourceType"] == "Task" and one.get("status") != "entered-in-error":
-                tasks.setdefault(elements.based_on(one), []).append(one)
-        number = {str(plan["id"]): elements.number(plan, f"{_sid(self.engine)}/tiltaksnummer") for plan in plans}
-        for plan in sorted(plans, key=lambda one: number[str(one["id"])]):
-            mine = tasks.get(f"PlanDefinition/{plan['id']}", [])
-            reports = [one for one in mine if elements.kind(one) == "statusrapport"]
-            report = next((one for one in reports if _round_of(one) == self.number), None)
-            if report is not None and elements.owner(plan).get("reference") == actor.reference:
-                yield Initiative(
-                    number[str(plan["id"])],
-                    elements.code(elements.context(plan, "segment")) or "observere",
-                    plan,
-                    report,
-                    self._last(report, reports),
-                    tuple(one for one in mine if elements.kind(one) != "statusrapport"),
-                )
-
-    def _last(self, report: Resource, reports: Iterable[Resource]) -> Resource | None:
-        """The newest report before this one that says how it goes."""
-        earlier = [
-            one
-            for one in reports
-            if elements.value(one.get("output"), "status") is not None
-            and elements.report_key(one)[:2] < elements.report_key(report)[:2]
-        ]
-        return max(earlier, key=elements.report_key, default=None)
 
     async def _rounds(self) -> dict[str, str]:
         system = f"{_sid(self.engine)}/runde"
@@ -149,7 +118,7 @@ class Desk:
         """The codes in force, and the organisations by their names."""
         canonical = self.engine.access.canonical
         words = Words.of(canonical, self.engine.registry.of_type("CodeSystem"))
-        return Slots(words, _named(await self.seen.all("Organization")))
+        return Slots(words, by_name(await self.seen.all("Organization")))
 
     async def given(self, refs: Iterable[Ref]) -> dict[Ref, Resource]:
         """Versions that no longer stand, as far as the caller may see them."""
@@ -183,11 +152,7 @@ def _sid(engine: Engine) -> str:
     return f"{engine.access.canonical}/sid"
 
 
-def _round_of(report: Mapping[str, Any]) -> str:
-    return str(report.get("groupIdentifier", {}).get("value", ""))
-
-
-def _named(organizations: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
+def by_name(organizations: Iterable[Mapping[str, Any]]) -> dict[str, dict[str, str]]:
     """A spelling -> the organisation; a spelling of several names none of them."""
     found: dict[str, dict[str, str]] = {}
     several: set[str] = set()

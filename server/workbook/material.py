@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -96,6 +96,37 @@ class Row:
     initiative: Initiative
     values: Mapping[str, Value]
     proposed: bool = False
+
+
+def initiatives(found: Iterable[Resource], owner: str, round: str, sid: str) -> Iterator[Initiative]:
+    """Those of the owner (reference) that have a report in the round, of PlanDefinitions and all their Tasks. `sid` is
+    the base of our identifier systems."""
+    plans: dict[str, Resource] = {}
+    tasks: dict[str, list[Resource]] = {}
+    for one in found:
+        if one["resourceType"] == "PlanDefinition":
+            plans[elements.number(one, f"{sid}/tiltaksnummer")] = one
+        elif one["resourceType"] == "Task" and one.get("status") != "entered-in-error":
+            tasks.setdefault(elements.based_on(one), []).append(one)
+    for number, plan in sorted(plans.items()):
+        mine = tasks.get(f"PlanDefinition/{plan['id']}", [])
+        reports = [one for one in mine if elements.kind(one) == "statusrapport"]
+        report = next((one for one in reports if one.get("groupIdentifier", {}).get("value") == round), None)
+        if report is not None and elements.owner(plan).get("reference") == owner:
+            segment = elements.code(elements.context(plan, "segment")) or "observere"
+            others = tuple(one for one in mine if elements.kind(one) != "statusrapport")
+            yield Initiative(number, segment, plan, report, _last(report, reports), others)
+
+
+def _last(report: Resource, reports: Iterable[Resource]) -> Resource | None:
+    """The newest report before this one that says how it goes."""
+    earlier = [
+        one
+        for one in reports
+        if elements.value(one.get("output"), "status") is not None
+        and elements.report_key(one)[:2] < elements.report_key(report)[:2]
+    ]
+    return max(earlier, key=elements.report_key, default=None)
 
 
 def ref_of(resource: Mapping[str, Any]) -> Ref:

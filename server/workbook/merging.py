@@ -148,6 +148,9 @@ class Merging:
 
     def _edits(self, origin: Origin, before: Row, initiative: Initiative) -> Edits | None:
         """What was changed in the row; None when something in it is at fault, which is told."""
+        if origin.sheet.of in LISTS and not any(_is_said(origin, column.name) for column in origin.sheet.inputs):
+            # All of the line is cleared: it goes.
+            return dict.fromkeys((column.name for column in origin.sheet.inputs), None)
         edits: Edits = {}
         count = len(self.faults)
         for column in origin.sheet.columns:

@@ -99,7 +99,7 @@ class Workbooks:
         else:
             if found := errors(await checked(engine, caller, outcome)):
                 raise refusal(found)
-            entries = await dry_run(engine, caller, outcome.bundle)
+            entries = await dry_run(engine, caller, outcome.bundle) if outcome.entries else []
         content = response_bundle("transaction", entries, engine.base, show=False)
         return Response(content, 200, UNKEPT, f"{headers.JSON}; charset=utf-8")
 
