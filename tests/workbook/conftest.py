@@ -22,6 +22,7 @@ from server.workbook.changes import Outcome
 from server.workbook.gathering import by_name, offered
 from server.workbook.material import Material, Ref, initiatives
 from server.workbook.merging import Merging
+from server.workbook.reading import Book, Found, Line
 from server.workbook.slots import Slots
 from server.workbook.words import Words
 
@@ -62,6 +63,7 @@ class Office:
         self.material = material
         self.slots = slots
         self.file = workbook(material, slots, MADE, offered(slots))
+        self.read = reading.book(self.file)
 
     def filled(self, *cells: tuple[str, str, Any]) -> bytes:
         """The file with these cells (sheet, name, value) written."""
@@ -72,14 +74,32 @@ class Office:
         book.save(saved)
         return saved.getvalue()
 
-    def taken(self, content: bytes, now: Material | None = None, *, overwrite: bool = False) -> Outcome:
+    def written(self, *cells: tuple[str, str, Any]) -> Book:
+        """The same without a file in between, which takes most of the time: cells as they would be read."""
+        book = replace(self.read, pages=dict(self.read.pages))
+        for sheet, cell, value in cells:
+            page = book.pages[sheet]
+            letter, number = cell[0], int(cell[1:])
+            lines = {line.number: line for line in page.lines}
+            line = lines.get(number) or Line(number, "", {})
+            if letter == "A":
+                line = replace(line, key=value)
+            else:
+                (label,) = [label for label, known in page.letters.items() if known == letter]
+                formula = isinstance(value, str) and value.startswith("=")
+                line = replace(line, cells={**line.cells, label: Found(cell, value, formula)})
+            book.pages[sheet] = replace(page, lines=tuple({**lines, number: line}.values()))
+        return book
+
+    def taken(self, content: bytes | Book, now: Material | None = None, *, overwrite: bool = False) -> Outcome:
         """What becomes of the file while `now` stands."""
         given = {Ref(one["resourceType"], one["id"], "1"): one for one in standing(self.material)}
         stands = now or self.material
-        return Merging(reading.book(content), stands, given, self.slots, overwrite).outcome()
+        book = reading.book(content) if isinstance(content, bytes) else content
+        return Merging(book, stands, given, self.slots, overwrite).outcome()
 
     def after(self, *cells: tuple[str, str, Any]) -> Outcome:
-        return self.taken(self.filled(*cells))
+        return self.taken(self.written(*cells))
 
     def sheet(self, name: str) -> Any:
         return load_workbook(io.BytesIO(self.file))[name]
@@ -177,5 +197,7 @@ def _opened(report: Resource | None) -> Resource:
 
 @pytest.fixture(scope="session")
 def ehelse(materials, slots) -> Office:
-    """Direktoratet for e-helse: six initiatives, with everything that a workbook can hold."""
-    return Office(asked(materials["direktoratet-for-e-helse"]), slots)
+    """Three initiatives of Direktoratet for e-helse, with everything that a workbook can hold."""
+    whole = materials["direktoratet-for-e-helse"]
+    few = [one for one in whole.initiatives if one.number in ("NEP-0001", "NEP-0002", "NEP-0012")]
+    return Office(asked(replace(whole, initiatives=tuple(few))), slots)

@@ -19,7 +19,7 @@ from server.workbook.cells import Misread, same, shown, value_of
 from server.workbook.table import FORM
 from tests.workbook.conftest import C
 
-NEW, LINE = 48, 60
+NEW, LINE = 21, 22
 """The first empty rows of Leveranser and of Kostnader."""
 DELIVERY = (("Leveranser", f"B{NEW}", "NEP-0012 EPJ-løftet"), ("Leveranser", f"C{NEW}", "Ny kurve"))
 
@@ -110,7 +110,7 @@ class TestRefused:
             ("Statusrapport", "G2", "kanskje", "ventet / expected Ja, Nei (kladd)"),
             ("Tiltak", "C2", "Observere", "låst"),
             ("Tiltak", "F2", None, "mangler"),
-            ("Tiltak", "L7", "Alle", "låst"),
+            ("Tiltak", "L4", "Alle", "låst"),
             ("Avhengigheter", "C2", None, "mangler"),
             ("Avhengigheter", "I2", "x", "ventet / expected Ja, Nei"),
             ("Kostnader", "E2", 1999, "ventet / expected 2000–2050"),
@@ -148,7 +148,7 @@ class TestRefused:
         ],
     )
     def test_a_workbook_of_another_kind_in_words(self, ehelse, changed, why):
-        (fault,) = told(ehelse.after(*changed))
+        (fault,) = told(ehelse.taken(ehelse.filled(*changed)))
         assert why in fault
 
     def test_a_row_that_comes_twice(self, ehelse):
@@ -234,7 +234,7 @@ class TestDeliveries:
 
     def test_one_of_an_initiative_that_is_not_the_actors_is_refused(self, ehelse):
         (fault,) = told(ehelse.after(("Leveranser", f"B{NEW}", "NEP-0040"), *DELIVERY[1:]))
-        assert "expected NEP-0001, NEP-0002, NEP-0003, NEP-0004, NEP-0005, NEP-0012" in fault
+        assert "expected NEP-0001, NEP-0002, NEP-0012" in fault
 
     def test_a_row_that_was_added_without_a_key_is_known_by_what_it_says(self, ehelse):
         rows = [(*cell[:1], cell[1].replace(str(NEW), "90"), cell[2]) for cell in DELIVERY]
@@ -312,14 +312,14 @@ class TestMeanwhile:
     def test_what_was_left_alone_is_theirs(self, ehelse):
         now, row = self.changed(ehelse, description="Deres")
         assert ehelse.taken(ehelse.file, now).changes == ()
-        outcome = ehelse.taken(ehelse.filled(("Leveranser", f"C{row}", "Vårt navn")), now)
+        outcome = ehelse.taken(ehelse.written(("Leveranser", f"C{row}", "Vårt navn")), now)
         (entry,) = outcome.entries
         assert entry["request"]["ifMatch"] == 'W/"2"'
         assert (entry["resource"]["description"], entry["resource"]["code"]["text"]) == ("Deres", "Vårt navn")
 
     def test_the_same_cell_is_told_by_name_with_what_stands_now(self, ehelse):
         now, row = self.changed(ehelse, description="Deres")
-        outcome = ehelse.taken(ehelse.filled(("Leveranser", f"D{row}", "Vår")), now)
+        outcome = ehelse.taken(ehelse.written(("Leveranser", f"D{row}", "Vår")), now)
         (fault,) = told(outcome)
         assert fault.startswith(f"Leveranser!D{row}: er endret av andre")
         assert "nå står «Deres», her «Vår»" in fault
@@ -327,21 +327,21 @@ class TestMeanwhile:
 
     def test_what_somebody_else_has_said_already_is_no_conflict(self, ehelse):
         now, row = self.changed(ehelse, description="Det samme")
-        assert ehelse.taken(ehelse.filled(("Leveranser", f"D{row}", "Det samme")), now).changes == ()
+        assert ehelse.taken(ehelse.written(("Leveranser", f"D{row}", "Det samme")), now).changes == ()
 
     def test_it_gives_way_when_asked_to(self, ehelse):
         now, row = self.changed(ehelse, description="Deres")
-        outcome = ehelse.taken(ehelse.filled(("Leveranser", f"D{row}", "Vår")), now, overwrite=True)
+        outcome = ehelse.taken(ehelse.written(("Leveranser", f"D{row}", "Vår")), now, overwrite=True)
         assert cells(outcome) == {f"Leveranser!D{row}": ("Deres", "Vår")}
 
     def test_a_line_that_is_no_longer_there_is_told(self, ehelse):
         now = ehelse.changed("PlanDefinition", lambda plan: plan["extension"].pop(0))
-        outcome = ehelse.taken(ehelse.filled(("Kostnader", "F2", 1)), now)
+        outcome = ehelse.taken(ehelse.written(("Kostnader", "F2", 1)), now)
         assert [one.partition(":")[0] for one in told(outcome)] == ["Kostnader!F2"]
 
     def test_a_line_that_has_moved_is_found_again(self, ehelse):
         now = ehelse.changed("PlanDefinition", lambda plan: plan["extension"].pop(0))
-        (entry,) = ehelse.taken(ehelse.filled(("Kostnader", "F3", 1)), now).entries
+        (entry,) = ehelse.taken(ehelse.written(("Kostnader", "F3", 1)), now).entries
         assert elements.part(entry["resource"]["extension"][0], "amount")["value"] == 1_000_000
 
 
@@ -437,9 +437,9 @@ RAW = st.one_of(
 def test_whatever_a_cell_holds_is_a_value_that_shows_as_itself_or_is_misread(slots, column, raw):
     try:
         value = value_of(column, raw, slots.words)
-    except Misread as error:
-        assert "expected" in str(error)
+    except Misread:
         return
     cell = shown(column, value, slots.words)
-    assert value_of(column, float(cell) if isinstance(cell, Decimal) else cell, slots.words) == value
-    assert same(cell if not isinstance(cell, Decimal) else float(cell), cell)
+    stored = float(cell) if isinstance(cell, Decimal) else cell
+    assert value_of(column, stored, slots.words) == value
+    assert same(stored, cell)
