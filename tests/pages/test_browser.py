@@ -42,7 +42,10 @@ PAGES = {
     "account": "/konto",
     "signed-out": "/logg-ut",
 }
-SIGNED_IN = {"account": "/konto", "with a form": "/logg-inn", "nothing": PAGES["nothing"]}
+SIGNED_IN = {
+    "account": "/konto", "with a form": "/logg-inn", "nothing": PAGES["nothing"],
+    "workbook": "/runder/2021-11/arbeidsbok",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

@@ -173,7 +173,7 @@ class TestForm:
         assert said.one("h2").text == "Arbeidsboken er i orden"
         (row,) = said.one("tbody").every("tr")
         assert [cell.text for cell in (row.one("th"), *row.every("td"))] == [
-            "Leveranser!E2", "NEP-0023", "Sluttdato / End date", "01.11.2020", "24.12.2026",
+            "Leveranser!E2", "NEP-0023", "Sluttdato", "01.11.2020", "24.12.2026",
         ]  # fmt: skip
         assert desk.by_form(content, "sjekk").status_code == 200
         assert answered(desk.by_form(content, "sjekk")).one("h2").text == "Ingenting er endret"

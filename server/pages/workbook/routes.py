@@ -121,7 +121,7 @@ class Workbooks:
         else:
             said = await checked(engine, caller, outcome)
             status = refusal(found).status if (found := errors(list(said))) else 200
-        page = await self._page(asked, rounds, answer=_answer(form, outcome, said), actor=actor)
+        page = await self._page(asked, rounds, answer=_answer(form, outcome, said, asked), actor=actor)
         drawn = self.desk.shown(request, asked, "workbook/workbook.html", page)
         drawn.status_code = status
         return drawn
@@ -204,14 +204,21 @@ def _plain(error: FhirError) -> list[Fault]:
     return [Fault.of("", "", issue.text, issue.code) for issue in error.issues]
 
 
-def _answer(form: Upload, outcome: Outcome, said: Sequence[Fault]) -> Answer:
+def _answer(form: Upload, outcome: Outcome, said: Sequence[Fault], asked: Asked) -> Answer:
     found = errors(list(said))
     return Answer(
         file=form.name[:120],
         faults=tuple(_said(fault) for fault in found),
         remarks=tuple(_said(fault) for fault in said if fault.severity != "error"),
         changes=tuple(
-            Cell(str(one.place), one.initiative, one.column.label, one.before, one.after, one.new)
+            Cell(
+                str(one.place),
+                one.initiative,
+                one.column.nb if asked.lang == "nb" else one.column.en,
+                one.before,
+                one.after,
+                one.new,
+            )
             for one in outcome.changes
         ),
         refused=_sends(form),
