@@ -35,9 +35,13 @@ _WIDTHS: dict[Kind, int] = {
     "year": 9, "count": 12, "amount": 14, "words": 16, "organization": 30,
 }  # fmt: skip
 _FORMATS: dict[Kind, str] = {"date": "dd\\.mm\\.yyyy", "year": "0", "count": "0", "amount": "#,##0.0#####"}
+_GUIDE = 80
+_LINE, _TALLEST = 15, 409
+"""Points: of a line of text, and the most that a row may have."""
 _HEAD = PatternFill("solid", fgColor="0B3D63")
 _LOCKED = PatternFill("solid", fgColor="E3E8ED")
-_PROPOSED = Font(color="0B4F8A", italic=True)
+_FONT = "Calibri"
+_PROPOSED = Font(name=_FONT, color="0B4F8A", italic=True)
 _EDGE = Side(style="thin", color="C5CED6")
 _BORDER = Border(left=_EDGE, right=_EDGE, top=_EDGE, bottom=_EDGE)
 _WRAPPED = Alignment(wrap_text=True, vertical="top")
@@ -91,9 +95,10 @@ def _guide(sheet: Any, material: Material) -> None:
         for place, words in enumerate(line, 1):
             cell = sheet.cell(index, place, spreadsheet.text(words))
             spreadsheet.keep_text(cell)
-            cell.alignment, cell.font = _WRAPPED, Font(bold=index <= 4)
+            cell.alignment, cell.font = _WRAPPED, Font(name=_FONT, bold=index <= 4)
+        _heighten(sheet, index, [(words, _GUIDE) for words in line])
     for letter in "AB":
-        sheet.column_dimensions[letter].width = 80
+        sheet.column_dimensions[letter].width = _GUIDE
     sheet.freeze_panes = "A2"
     sheet.protection.sheet = True
     _printed(sheet)
@@ -180,16 +185,18 @@ def _heads(sheet: Any, form: Sheet) -> None:
     sheet.column_dimensions["A"].hidden = True
     for place, column in enumerate(form.columns, 2):
         cell = sheet.cell(1, place, column.label)
-        cell.fill, cell.font, cell.alignment = _HEAD, Font(bold=True, color="FFFFFF"), _WRAPPED
+        cell.fill, cell.font, cell.alignment = _HEAD, Font(name=_FONT, bold=True, color="FFFFFF"), _WRAPPED
         source = f"\n[{column.source}]" if column.source else ""
         note = Comment(f"{column.note_nb}.\n{column.note_en}.{source}", "Nasjonal e-helseportefølje")
         note.width, note.height = 260, 110
         cell.comment = note
         sheet.column_dimensions[get_column_letter(place)].width = _WIDTHS[column.kind]
+    _heighten(sheet, 1, [(column.label, _WIDTHS[column.kind]) for column in form.columns])
 
 
 def _written(sheet: Any, index: int, form: Sheet, row: Row, slots: Slots) -> None:
     sheet.cell(index, 1, str(row.key))
+    texts = []
     for place, column in enumerate(form.columns, 2):
         value = shown(column, row.values[column.name], slots.words)
         if column.kind == INITIATIVE:
@@ -198,6 +205,15 @@ def _written(sheet: Any, index: int, form: Sheet, row: Row, slots: Slots) -> Non
         cell = _cell(sheet, index, place, column, value, free=free)
         if row.proposed and column.element.startswith("output"):
             cell.font = _PROPOSED
+        texts.append((value if isinstance(value, str) else "", _WIDTHS[column.kind]))
+    _heighten(sheet, index, texts)
+
+
+def _heighten(sheet: Any, index: int, texts: Sequence[tuple[str, int]]) -> None:
+    """Room for wrapped texts, each with its column's width: not every program finds it by itself."""
+    lines = max(sum(1 + len(part) // (width - 4) for part in text.split("\n")) for text, width in texts)
+    if lines > 1:
+        sheet.row_dimensions[index].height = min(_LINE * lines + 1, _TALLEST)
 
 
 def _blank(sheet: Any, index: int, form: Sheet, key: Key) -> None:

@@ -22,7 +22,7 @@ from server.workbook.table import FORM
 
 MOST_UNPACKED = 32 * 2**20
 MOST_PARTS = 200
-MOST_ROWS = 5_000
+MOST_ROWS = 20_000
 MOST_COLUMNS = 60
 _XML = (".xml", ".rels", ".vml")
 _DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY", b"<\x00!\x00D\x00", b"\x00<\x00!\x00D")

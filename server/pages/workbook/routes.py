@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -106,7 +105,7 @@ class Workbooks:
     async def _for_person(self, request: Request, asked: Asked) -> Response:
         rounds, actor, form, outcome = await self._taken(request, asked.one("aktor"))
         engine, caller = rounds.engine, rounds.seen.caller
-        said: Sequence[Fault] = ()
+        said: list[Fault]
         status = 200
         if _sends(form):
             try:
@@ -117,10 +116,11 @@ class Workbooks:
             except FhirError as error:
                 await record.refused_request(engine, asking_of(request.scope), error)
                 status = error.status
-                said = await checked(engine, caller, outcome) or _plain(error)
+                said = await checked(engine, caller, outcome)
+                said = said if errors(said) else [*_plain(error), *said]
         else:
             said = await checked(engine, caller, outcome)
-            status = refusal(found).status if (found := errors(list(said))) else 200
+            status = refusal(found).status if (found := errors(said)) else 200
         page = await self._page(asked, rounds, answer=_answer(form, outcome, said, asked), actor=actor)
         drawn = self.desk.shown(request, asked, "workbook/workbook.html", page)
         drawn.status_code = status
@@ -204,8 +204,8 @@ def _plain(error: FhirError) -> list[Fault]:
     return [Fault.of("", "", issue.text, issue.code) for issue in error.issues]
 
 
-def _answer(form: Upload, outcome: Outcome, said: Sequence[Fault], asked: Asked) -> Answer:
-    found = errors(list(said))
+def _answer(form: Upload, outcome: Outcome, said: list[Fault], asked: Asked) -> Answer:
+    found = errors(said)
     return Answer(
         file=form.name[:120],
         faults=tuple(_said(fault) for fault in found),
