@@ -13,6 +13,7 @@ from server.outcome import FhirError
 from server.portfolio import elements
 from server.portfolio.gather import View, resources, view
 from server.resource import Resource, restored
+from server.search.parse import escaped
 from server.workbook.material import Material, Ref, initiatives
 from server.workbook.slots import Slots
 from server.workbook.table import TASKS
@@ -33,7 +34,7 @@ class Actor:
 
 
 @dataclass(frozen=True)
-class Desk:
+class Reporting:
     """One caller's view of the portfolio at one moment, for one round."""
 
     seen: View
@@ -41,10 +42,10 @@ class Desk:
     number: str
 
     @classmethod
-    async def of(cls, engine: Engine, caller: Caller, number: str) -> Desk:
+    async def of(cls, engine: Engine, caller: Caller, number: str) -> Reporting:
         """FhirError not-found for a round that there is not."""
         seen = await view(engine, caller)
-        asked = [seen.kinds(["rapporteringsrunde"]), ("identifier", f"{_sid(engine)}/runde|{number}")]
+        asked = [seen.kinds(["rapporteringsrunde"]), ("identifier", f"{_sid(engine)}/runde|{escaped(number)}")]
         found = [one for one in await seen.all("Task", asked) if one.get("status") != "entered-in-error"]
         if not found:
             raise FhirError("not-found", f"Ingen runde {number[:40]} / There is no such round.")
@@ -86,7 +87,7 @@ class Desk:
         if caller.role == "anonymous":
             text = "Logg inn for å hente arbeidsboken / Sign in to have the workbook."
             raise FhirError("login", text, headers={"WWW-Authenticate": 'Bearer realm="fhir"'})
-        found = await self.seen.all("Organization", [("identifier", f"{_sid(self.engine)}/aktor|{slug}")])
+        found = await self.seen.all("Organization", [("identifier", f"{_sid(self.engine)}/aktor|{escaped(slug)}")])
         if caller.role == "secretariat" and not found:
             raise FhirError("not-found", f"Ingen aktør {slug[:40]} / There is no such actor.")
         if caller.role != "secretariat" and not (found and await self._is_own(f"Organization/{found[0]['id']}")):

@@ -391,7 +391,7 @@ def _entry(draft: _Draft) -> Resource:
         condition = f"identifier={named['system']}%7C{named['value']}"
         return {"resource": draft.after, "request": {"method": "POST", "url": "Task", "ifNoneExist": condition}}
     kind, id, version = ref_of(draft.stands)
-    # When it was changed is the server's to say.
+    # When it was changed is the server's to say; a narrative would tell of what was.
     sent = {name: value for name, value in draft.after.items() if name not in ("lastModified", "date", "text")}
     sent["meta"] = {name: value for name, value in sent["meta"].items() if name not in ("versionId", "lastUpdated")}
     return {"resource": sent, "request": {"method": "PUT", "url": f"{kind}/{id}", "ifMatch": f'W/"{version}"'}}

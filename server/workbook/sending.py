@@ -10,15 +10,15 @@ from server.interaction.rehearse import rehearse
 from server.interaction.transaction import Entry, intent_of, transaction
 from server.outcome import FhirError
 from server.workbook.changes import Fault, Outcome, refusal
-from server.workbook.gathering import Actor, Desk
+from server.workbook.gathering import Actor, Reporting
 from server.workbook.merging import Merging, needed
 from server.workbook.reading import Book
 
 
-async def merged(desk: Desk, actor: Actor, book: Book, *, overwrite: bool) -> Outcome:
+async def merged(reporting: Reporting, actor: Actor, book: Book, *, overwrite: bool) -> Outcome:
     """What the workbook changes of what stands now."""
-    material, slots = await desk.material(actor), await desk.slots()
-    given = await desk.given(needed(book, material))
+    material, slots = await reporting.material(actor), await reporting.slots()
+    given = await reporting.given(needed(book, material))
     return await asyncio.to_thread(Merging(book, material, given, slots, overwrite).outcome)
 
 

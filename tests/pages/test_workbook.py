@@ -148,6 +148,8 @@ class TestWho:
             ("/runder/1999-01/arbeidsbok", 404),
             ("/runder/2021-11/arbeidsbok/helse-vest.xlsx", 409),
             (f"{PAGE}/ingen.xlsx", 404),
+            (f"{PAGE}/ingen,helse-vest.xlsx", 404),
+            ("/runder/2026-11,x/arbeidsbok", 404),
             (f"{PAGE}?aktor=ingen", 404),
         ],
     )
@@ -160,11 +162,12 @@ class TestWho:
         assert not parse(page.text).every("form", enctype="multipart/form-data")
 
 
-class TestForm:
-    @pytest.fixture(scope="class")
-    def content(self, desk) -> bytes:
-        return desk.workbook("helse-vest", desk.token("reporter", VEST))
+@pytest.fixture(scope="module")
+def content(desk: Desk) -> bytes:
+    return desk.workbook("helse-vest", desk.token("reporter", VEST))
 
+
+class TestForm:
     def test_checking_shows_what_would_change_and_stores_nothing(self, desk, content):
         desk.sign_in(f"reporter:{VEST}")
         answer = desk.by_form(filled(content, ("Leveranser", "E2", "24.12.2026")), "sjekk")

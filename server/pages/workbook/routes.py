@@ -22,14 +22,13 @@ from server.interaction import record
 from server.interaction.dry_run import dry_run
 from server.outcome import FhirError
 from server.pages.asked import Asked
-from server.pages.desk import UNKEPT
-from server.pages.desk import Desk as FrontDesk
+from server.pages.desk import UNKEPT, Desk
 from server.pages.door import Upload
 from server.pages.workbook.contexts import Answer, Cell, Choice, Said, WorkbookPage
 from server.workbook import reading
 from server.workbook.book import Made, workbook
 from server.workbook.changes import Fault, Outcome, refusal
-from server.workbook.gathering import Actor, Desk, offered
+from server.workbook.gathering import Actor, Reporting, offered
 from server.workbook.sending import checked, errors, merged, sent
 
 FILE, HANDLING, OVERWRITE = "fil", "handling", "overskriv"
@@ -41,7 +40,7 @@ _KEPT = ("lang", "aktor")
 class Workbooks:
     """The endpoints."""
 
-    desk: FrontDesk
+    desk: Desk
 
     def routes(self) -> list[BaseRoute]:
         """Those of the head of this module."""
@@ -56,10 +55,10 @@ class Workbooks:
 
         async def shown(asked: Asked) -> Response:
             visitor = await self.desk.door.visitor(request)
-            rounds = await self._round(request, visitor.caller)
+            reporting = await self._reporting(request, visitor.caller)
             done = asked.one("sendt") or ""
             count = int(done) if re.fullmatch(r"\d{1,6}", done) else None
-            page = await self._page(asked, rounds, sent=count)
+            page = await self._page(asked, reporting, sent=count)
             return self.desk.shown(request, asked, "workbook/workbook.html", page)
 
         return await self.desk.drawn(request, _path(request), (*_KEPT, "sendt"), shown)
@@ -67,13 +66,13 @@ class Workbooks:
     async def file(self, request: Request) -> Response:
         """GET: an actor's workbook. FhirError conflict (409) for a round that takes no reports."""
         visitor = await self.desk.door.visitor(request)
-        rounds = await self._round(request, visitor.caller)
-        actor = await rounds.actor(request.path_params["actor"])
-        _check_open(rounds)
-        material, slots = await rounds.material(actor), await rounds.slots()
-        made = Made(rounds.seen.instant, self.desk.house.engine.new_id())
+        reporting = await self._reporting(request, visitor.caller)
+        actor = await reporting.actor(request.path_params["actor"])
+        _check_open(reporting)
+        material, slots = await reporting.material(actor), await reporting.slots()
+        made = Made(reporting.seen.instant, self.desk.house.engine.new_id())
         content = await asyncio.to_thread(workbook, material, slots, made, offered(slots))
-        name = re.sub(r"[^A-Za-z0-9-]", "", f"{rounds.number}-{actor.slug}")
+        name = re.sub(r"[^A-Za-z0-9-]", "", f"{reporting.number}-{actor.slug}")
         tags = {**UNKEPT, "Content-Disposition": f'attachment; filename="arbeidsbok-{name}.xlsx"'}
         return Response(content, 200, tags, _MEDIA)
 
@@ -91,8 +90,8 @@ class Workbooks:
         return await self.desk.drawn(request, _path(request), _KEPT, taken)
 
     async def _for_program(self, request: Request) -> Response:
-        rounds, _, form, outcome = await self._taken(request, request.query_params.get("aktor"))
-        engine, caller = rounds.engine, rounds.seen.caller
+        reporting, _, form, outcome = await self._taken(request, request.query_params.get("aktor"))
+        engine, caller = reporting.engine, reporting.seen.caller
         if _sends(form):
             entries = await sent(engine, caller, outcome)
         else:
@@ -103,8 +102,8 @@ class Workbooks:
         return Response(content, 200, UNKEPT, f"{headers.JSON}; charset=utf-8")
 
     async def _for_person(self, request: Request, asked: Asked) -> Response:
-        rounds, actor, form, outcome = await self._taken(request, asked.one("aktor"))
-        engine, caller = rounds.engine, rounds.seen.caller
+        reporting, actor, form, outcome = await self._taken(request, asked.one("aktor"))
+        engine, caller = reporting.engine, reporting.seen.caller
         said: list[Fault]
         status = 200
         if _sends(form):
@@ -114,6 +113,8 @@ class Workbooks:
                 count = ("sendt", str(len(outcome.changes)))
                 return RedirectResponse(asked.url(pairs=[*pairs, count]), 303, UNKEPT)
             except FhirError as error:
+                if error.status >= 500:
+                    raise
                 await record.refused_request(engine, asking_of(request.scope), error)
                 status = error.status
                 said = await checked(engine, caller, outcome)
@@ -121,12 +122,12 @@ class Workbooks:
         else:
             said = await checked(engine, caller, outcome)
             status = refusal(found).status if (found := errors(said)) else 200
-        page = await self._page(asked, rounds, answer=_answer(form, outcome, said, asked), actor=actor)
+        page = await self._page(asked, reporting, answer=_answer(form, outcome, said, asked), actor=actor)
         drawn = self.desk.shown(request, asked, "workbook/workbook.html", page)
         drawn.status_code = status
         return drawn
 
-    async def _taken(self, request: Request, slug: str | None) -> tuple[Desk, Actor, Upload, Outcome]:
+    async def _taken(self, request: Request, slug: str | None) -> tuple[Reporting, Actor, Upload, Outcome]:
         """The form read, and its workbook merged. `slug` is the actor that the page was of; the file's own without."""
         visitor = await self.desk.door.visitor(request)
         form = await self.desk.door.upload(request, visitor, FILE)
@@ -134,47 +135,47 @@ class Workbooks:
             known.writing = _sends(form)
         if form.fields.get(HANDLING, "") not in ("sjekk", "send"):
             raise FhirError("value", "handling: ventet / expected sjekk | send.", expression=HANDLING)
-        rounds = await self._round(request, visitor.caller)
+        reporting = await self._reporting(request, visitor.caller)
         if visitor.caller.role == "anonymous":
-            await rounds.actor(slug or "-")
+            await reporting.actor(slug or "-")
         if not form.content:
             raise FhirError("required", "Velg en fil / Choose a file.", expression=FILE, status=400)
-        _check_open(rounds)
+        _check_open(reporting)
         book = await asyncio.to_thread(reading.book, form.content)
-        actor = await rounds.actor(slug or book.facts.get("aktør", "-"))
+        actor = await reporting.actor(slug or book.facts.get("aktør", "-"))
         overwrite = form.fields.get(OVERWRITE, "") == "ja"
-        return rounds, actor, form, await merged(rounds, actor, book, overwrite=overwrite)
+        return reporting, actor, form, await merged(reporting, actor, book, overwrite=overwrite)
 
-    async def _round(self, request: Request, caller: Caller) -> Desk:
-        return await Desk.of(self.desk.house.engine, caller, request.path_params["number"])
+    async def _reporting(self, request: Request, caller: Caller) -> Reporting:
+        return await Reporting.of(self.desk.house.engine, caller, request.path_params["number"])
 
     async def _page(
-        self, asked: Asked, rounds: Desk, *, sent: int | None = None, answer: Answer | None = None,
+        self, asked: Asked, reporting: Reporting, *, sent: int | None = None, answer: Answer | None = None,
         actor: Actor | None = None,
     ) -> WorkbookPage:  # fmt: skip
-        if rounds.seen.caller.role == "anonymous":
-            await rounds.actor("-")
-        actors = await rounds.actors()
+        if reporting.seen.caller.role == "anonymous":
+            await reporting.actor("-")
+        actors = await reporting.actors()
         wanted = asked.one("aktor")
         if actor is None and wanted is not None:
-            actor = await rounds.actor(wanted)
+            actor = await reporting.actor(wanted)
         elif actor is None and len(actors) == 1:
             actor = actors[0]
         lang = [pair for pair in asked.pairs if pair[0] == "lang"]
         chosen = actor.slug if actor else ""
         return WorkbookPage(
-            frame=asked.frame(f"{rounds.engine.base}/Task/{rounds.round['id']}"),
-            round_title=rounds.title,
-            round_url=asked.url(f"/runder/{rounds.number}", lang),
-            deadline=rounds.deadline,
-            open=rounds.is_open,
+            frame=asked.frame(f"{reporting.engine.base}/Task/{reporting.round['id']}"),
+            round_title=reporting.title,
+            round_url=asked.url(f"/runder/{reporting.number}", lang),
+            deadline=reporting.deadline,
+            open=reporting.is_open,
             choices=tuple(
                 Choice(one.name, asked.url(pairs=[*lang, ("aktor", one.slug)]), one.slug == chosen) for one in actors
             ),
             actor=actor.name if actor else "",
-            file_url=asked.url(f"/runder/{rounds.number}/arbeidsbok/{chosen}.xlsx", ()) if actor else "",
+            file_url=asked.url(f"/runder/{reporting.number}/arbeidsbok/{chosen}.xlsx", ()) if actor else "",
             form_url=asked.url(pairs=[*lang, ("aktor", chosen)]) if actor else "",
-            initiatives=len((await rounds.material(actor)).initiatives) if actor else 0,
+            initiatives=len((await reporting.material(actor)).initiatives) if actor else 0,
             sent=sent,
             answer=answer,
             most=self.desk.door.settings.body_limit // 2**20,
@@ -194,9 +195,9 @@ def _sends(form: Upload) -> bool:
     return form.fields.get(HANDLING) == "send"
 
 
-def _check_open(rounds: Desk) -> None:
-    if not rounds.is_open:
-        text = f"Runden {rounds.number} tar ikke imot rapporter nå / The round takes no reports now."
+def _check_open(reporting: Reporting) -> None:
+    if not reporting.is_open:
+        text = f"Runden {reporting.number} tar ikke imot rapporter nå / The round takes no reports now."
         raise FhirError("conflict", text)
 
 
