@@ -361,3 +361,44 @@ def _plain(task: dict[str, Any]) -> str:
     if any(one["system"].endswith("/arbeidsbok") for one in task["identifier"]):
         kept |= {"id": "", "authoredOn": ""}
     return re.sub(r"2026-\d\d-\d\dT[0-9:.]+Z", "", json.dumps(kept, sort_keys=True))
+
+
+def test_every_sheet_is_taken_in_with_the_rules_of_the_registry(fresh):
+    reporter = fresh.token("reporter", DIRECTORATE)
+    content = fresh.workbook("direktoratet-for-e-helse", reporter)
+    line, benefit, prerequisite = (first_blank(content, name) for name in ("Kostnader", "Nytte", "Nytteforutsetninger"))
+    dependency = first_blank(content, "Avhengigheter")
+    changed = filled(
+        content,
+        ("Tiltak", "D2", "Kodeverkprogrammet"), ("Tiltak", "F2", "Avslutte"), ("Tiltak", "H2", "31.12.2027"),
+        ("Tiltak", "I2", None), ("Tiltak", "J2", "Helsenorge; Felles språk"), ("Tiltak", "L2", "Alle; noen til"),
+        ("Tiltak", "K2", "Enklere arbeidshverdag"),
+        ("Kostnader", "F2", 30), *((("Kostnader", f"{letter}3", None)) for letter in "CDEF"),
+        ("Kostnader", f"B{line}", "NEP-0001"), ("Kostnader", f"C{line}", "Egen virksomhet"),
+        ("Kostnader", f"D{line}", "Helsedirektoratet"), ("Kostnader", f"E{line}", 2027), ("Kostnader", f"F{line}", 1.5),
+        ("Drift", "E2", None), ("Nytte", "C2", 12), ("Nytte", "D2", None), ("Nytte", "F2", "Usikkert"),
+        ("Nytte", f"B{benefit}", "NEP-0005"), ("Nytte", f"E{benefit}", "Mer ro"),
+        ("Nytteforutsetninger", "G2", "I arbeid"), ("Nytteforutsetninger", f"B{prerequisite}", "NEP-0001"),
+        ("Nytteforutsetninger", f"C{prerequisite}", "EPJ-utvikling, kommune"),
+        ("Nytteforutsetninger", f"E{prerequisite}", "Høy"),
+        ("Avhengigheter", f"B{dependency}", "NEP-0012"), ("Avhengigheter", f"C{dependency}", "NHN"),
+        ("Avhengigheter", f"D{dependency}", "Drift"), ("Avhengigheter", f"F{dependency}", "Annet"),
+        ("Statusrapport", "G2", "Ja"),
+    )  # fmt: skip
+    answer = fresh.by_program(changed, reporter)
+    assert answer.status_code == 200, answer.text
+    (plan,) = fresh.found(f"PlanDefinition?identifier={C}/sid/tiltaksnummer|NEP-0001", reporter)
+    contexts = {use["code"]["code"]: use["valueCodeableConcept"] for use in plan["useContext"]}
+    assert (plan["title"], contexts["fase"]["coding"][0]["code"], plan["effectivePeriod"]["end"]) == (
+        "Kodeverkprogrammet", "avslutte", "2027-12-31",
+    )  # fmt: skip
+    assert "innforingsstrategi" not in contexts
+    assert [use["valueCodeableConcept"]["text"] for use in plan["useContext"] if use["code"]["code"] == "user"] == [
+        "Alle", "noen til",
+    ]  # fmt: skip
+    (report,) = fresh.found(f"Task?identifier={C}/sid/statusrapport|2026-11:NEP-0001", reporter)
+    assert [one["valueDate"] for one in report["output"] if "valueDate" in one] == ["2027-12-31"]
+    assert fresh.by_program(changed, reporter).json().get("entry", []) == []
+    anew = load_workbook(io.BytesIO(fresh.workbook("direktoratet-for-e-helse", reporter)))
+    assert (anew["Kostnader"]["F2"].value, anew["Nytte"]["C2"].value, anew["Nytte"]["D2"].value) == (30, 12, None)
+    assert fresh.by_program(filled(content, ("Tiltak", "C2", "Observere")), reporter).status_code == 422
