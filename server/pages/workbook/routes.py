@@ -164,7 +164,7 @@ class Workbooks:
         lang = [pair for pair in asked.pairs if pair[0] == "lang"]
         chosen = actor.slug if actor else ""
         return WorkbookPage(
-            frame=asked.frame(f"{reporting.engine.base}/Task/{reporting.round['id']}"),
+            frame=asked.frame(f"{reporting.engine.base}/metadata"),
             round_title=reporting.title,
             round_url=asked.url(f"/runder/{reporting.number}", lang),
             deadline=reporting.deadline,
