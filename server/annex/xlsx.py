@@ -6,8 +6,6 @@ The same annex gives the same bytes: openpyxl states the time of writing in two 
 from __future__ import annotations
 
 import io
-import re
-import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,18 +16,11 @@ from openpyxl.cell import WriteOnlyCell  # type: ignore[import-untyped]
 from openpyxl.styles import Alignment, Font, PatternFill  # type: ignore[import-untyped]
 from openpyxl.utils import get_column_letter  # type: ignore[import-untyped]
 from openpyxl.worksheet.worksheet import Worksheet  # type: ignore[import-untyped]
-from openpyxl.xml.functions import tostring  # type: ignore[import-untyped]
 
+from server import spreadsheet
 from server.annex.tables import FORMS, Annex, Cell, Column, Form, Kind, Light, Row
 
-LONGEST = 32_767
-"""Characters in a cell: Excel's limit."""
-
 _CUT = " … [forkortet, hele teksten står i CSV / cut, the whole text is in the CSV]"
-# What XML 1.0 has no way to write.
-_NO_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_EPOCH = (1980, 1, 1, 0, 0, 0)
-_CORE = "docProps/core.xml"
 _WIDTHS: dict[Kind, int] = {
     "code": 15, "text": 38, "markdown": 70, "word": 20, "colour": 12, "date": 13, "year": 9, "count": 9,
     "amount": 13, "total": 16, "list": 34,
@@ -60,24 +51,12 @@ def workbook(annex: Annex) -> bytes:
     saved = io.BytesIO()
     book.save(saved)
     book.properties.modified = _moment(annex)
-    return _repacked(saved.getvalue(), tostring(book.properties.to_tree()))
+    return spreadsheet.repacked(saved.getvalue(), book.properties)
 
 
 def _moment(annex: Annex) -> datetime:
     """To the second, as the file has it."""
     return datetime.fromisoformat(annex.date).replace(microsecond=0, tzinfo=None)
-
-
-def _repacked(saved: bytes, core: bytes) -> bytes:
-    """The same parts, in their order, without the time at which they were packed."""
-    packed = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(saved)) as old, zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as new:
-        for part in old.infolist():
-            entry = zipfile.ZipInfo(part.filename, _EPOCH)
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = 0o600 << 16
-            new.writestr(entry, core if part.filename == _CORE else old.read(part))
-    return packed.getvalue()
 
 
 def _fill(sheet: Any, form: Form, rows: list[Row]) -> None:
@@ -114,20 +93,12 @@ def _cell(sheet: Any, value: Cell, kind: Kind) -> Any:
     cell = WriteOnlyCell(sheet, content)
     cell.alignment = _WRAPPED if isinstance(content, str) else _TOP
     if isinstance(content, str):
-        _keep_text(cell)
+        spreadsheet.keep_text(cell)
     elif kind in _FORMATS:
         cell.number_format = _FORMATS[kind]
     if isinstance(value, Light) and value.code in _TINTS:
         cell.fill = _TINTS[value.code]
     return cell
-
-
-def _keep_text(cell: Any) -> None:
-    """openpyxl takes "=…" for a formula and "#N/A" for an error; the quote keeps Excel from taking it for one too,
-    when somebody edits the cell."""
-    cell.data_type = "s"
-    if cell.value[:1] in "=+-@\t\r":
-        cell.quotePrefix = True
 
 
 def _content(cell: Cell, kind: Kind) -> str | int | Decimal | date | None:
@@ -147,6 +118,5 @@ def _content(cell: Cell, kind: Kind) -> str | int | Decimal | date | None:
 
 
 def _text(text: str) -> str:
-    """What a cell can hold: no control characters, and no more than Excel takes, with a word where it was cut."""
-    kept = _NO_XML.sub("\N{REPLACEMENT CHARACTER}", text)
-    return kept if len(kept) <= LONGEST else kept[: LONGEST - len(_CUT)] + _CUT
+    """What a cell can hold, with a word where it was cut."""
+    return spreadsheet.text(text, _CUT)

@@ -1,15 +1,18 @@
 """The pages' door: who comes in, by session or bearer token, and whether a form was sent from our own pages.
 
 A page with a form does three things: `visitor` says who asks, the template puts `account.csrf` in a hidden field (macro
-`m.token`), and the endpoint that takes the form begins with `form`, which refuses what another site has sent.
+`m.token`), and the endpoint that takes the form begins with `form`, which refuses what another site has sent. A form
+with a file (enctype multipart/form-data) is taken in by `upload`, with the same checks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit
 
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from server import headers
@@ -27,8 +30,10 @@ from server.settings import Settings
 
 CSRF = "csrf"
 _FORM = "application/x-www-form-urlencoded"
-# The forms of these pages hold some words; a workbook is no form of theirs.
+_FILES = "multipart/form-data"
+# The forms of these pages hold some words; a file comes beside them, up to PORTFOLIO_MAX_BODY with all around it.
 _MOST = 64 * 1024
+_MOST_FIELDS = 20
 
 SIGN_IN, SIGN_OUT, ACCOUNT = "/logg-inn", "/logg-ut", "/konto"
 
@@ -39,6 +44,15 @@ class Visitor:
 
     caller: Caller
     session: Session | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A form with one file. `content` is empty when no file was chosen."""
+
+    fields: Mapping[str, str]
+    name: str
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -100,30 +114,67 @@ class Door:
         A browser tells where a form comes from (Origin); the token holds where it does not, as behind a proxy that
         takes headers away or for a page of ours that someone has made to send it."""
         fields = await self.fields(request)
+        self._check_token(visitor, fields)
+        return fields
+
+    async def upload(self, request: Request, visitor: Visitor, field: str) -> Upload:
+        """The same for a form with a file in this field: where it comes from is looked at before it is read, its token
+        before anyone looks at the file. FhirError forbidden (403), not-supported (415), structure (400) for what is no
+        such form, too-long (413) over PORTFOLIO_MAX_BODY."""
+        self._check_sender(request, _FILES)
+        parser = MultiPartParser(
+            request.headers, self._limited(request), max_files=1, max_fields=_MOST_FIELDS, max_part_size=_MOST
+        )
+        try:
+            form = await parser.parse()
+        except MultiPartException as error:
+            text = f"Skjemaet kan ikke leses / The form cannot be read: {error.message}"
+            raise FhirError("structure", text) from None
+        try:
+            fields = {name: text for name, text in form.multi_items() if isinstance(text, str)}
+            self._check_token(visitor, fields)
+            file = form.get(field)
+            if not isinstance(file, UploadFile):
+                return Upload(fields, "", b"")
+            return Upload(fields, file.filename or "", await file.read())
+        finally:
+            await form.close()
+
+    async def _limited(self, request: Request) -> AsyncGenerator[bytes, None]:
+        limit, size = self.settings.body_limit, 0
+        async for part in request.stream():
+            size += len(part)
+            if size > limit:
+                raise FhirError("too-long", f"For stort / The form is larger than {limit} bytes.")
+            yield part
+
+    def _check_token(self, visitor: Visitor, fields: Mapping[str, str]) -> None:
         if visitor.session is None:
-            return fields
+            return
         assert self.sessions is not None
         if not self.sessions.holds(visitor.session, fields.get(CSRF, "")):
             text = (
                 "Skjemaet hører til en annen innlogging; last siden på nytt / The form is of another session; reload."
             )
             raise FhirError("forbidden", text, expression=CSRF)
-        return fields
 
     async def fields(self, request: Request) -> Mapping[str, str]:
         """The same for a form that needs no session: only where it comes from is looked at."""
-        media = (headers.sent(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
-        if media != _FORM:
-            raise FhirError("not-supported", f"Ventet / expected {_FORM}.", status=415)
-        if not self._is_ours(request):
-            text = "Skjemaet er sendt fra et annet nettsted / The form was sent from another site."
-            raise FhirError("forbidden", text, expression="Origin")
+        self._check_sender(request, _FORM)
         content = bytearray()
         async for part in request.stream():
             content += part
             if len(content) > _MOST:
                 raise FhirError("too-long", f"For stort / The form is larger than {_MOST} bytes.")
         return dict(pairs_of(content.decode("utf-8", "replace")))
+
+    def _check_sender(self, request: Request, expected: str) -> None:
+        media = (headers.sent(request.scope, b"content-type") or "").partition(";")[0].strip().lower()
+        if media != expected:
+            raise FhirError("not-supported", f"Ventet / expected {expected}.", status=415)
+        if not self._is_ours(request):
+            text = "Skjemaet er sendt fra et annet nettsted / The form was sent from another site."
+            raise FhirError("forbidden", text, expression="Origin")
 
     def _is_ours(self, request: Request) -> bool:
         """By the Origin that every browser sends with a form: that of the base, or of the host that was asked for,

@@ -29,6 +29,7 @@ from server.pages.review.routes import Review
 from server.pages.rounds.routes import Rounds
 from server.pages.signin import ANSWER, SignIn
 from server.pages.standpoint import Place
+from server.pages.workbook.routes import Workbooks
 from server.portfolio.codes import Codes
 
 _MEDIA = {".css": "text/css; charset=utf-8", ".svg": "image/svg+xml"}
@@ -63,6 +64,7 @@ class Pages:
             *EvidencePages(self.desk).routes(),
             *Rounds(self.desk).routes(),
             *Editions(self.desk).routes(),
+            *Workbooks(self.desk).routes(),
             *self._sign_in(),
         ]
 

@@ -10,7 +10,8 @@ import pytest
 from openpyxl import load_workbook
 
 from server.annex.tables import FORMS, Annex, annex
-from server.annex.xlsx import LONGEST, workbook
+from server.annex.xlsx import workbook
+from server.spreadsheet import LONGEST
 from tests.annex.build import HOSTILE, document, initiative, saying, task
 
 pytestmark = pytest.mark.xdist_group("annex")

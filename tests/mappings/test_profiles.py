@@ -179,7 +179,7 @@ def test_every_identifier_system_has_its_naming_system() -> None:
     systems = {unique["value"].rpartition("/")[2] for one in of("NamingSystem") for unique in one["uniqueId"]}
     assert systems == {
         "tiltaksnummer", "runde", "statusrapport", "vurdering", "prioritering", "veikart",
-        "radssak", "radsmote", "aktor", "rapport", "import", "indikator", "digest",
+        "radssak", "radsmote", "aktor", "rapport", "import", "indikator", "digest", "arbeidsbok",
     }  # fmt: skip
 
 

@@ -56,6 +56,7 @@ PAGES = {
 SIGNED_IN = {
     "account": "/konto",
     "queue": "/runder/2021-11/gjennomgang?page=2",
+    "workbook": "/runder/2021-11/arbeidsbok",
     "with a form": "/logg-inn",
     "nothing": PAGES["nothing"],
 }
