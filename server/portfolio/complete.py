@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from server.access import Caller, Look
+from server.portfolio import elements
 from server.portfolio.labels import Labels
 from server.portfolio.numbers import Numbers
 from server.resource import Resource, same
@@ -46,7 +47,8 @@ class Complete:
         unchanged."""
         if sent["resourceType"] == "Task" and self._task_type(sent):
             task = await self.labels(await self._task(sent, stood, look), stood, caller, look)
-            task = self._submitted(task, stood, caller) if self._task_type(sent) == "statusrapport" else task
+            if self._task_type(sent) == "statusrapport":
+                task = await self._as_of_now(self._submitted(task, stood, caller), stood, look)
             return self._dated(task, stood, caller, ("authoredOn", "lastModified"))
         labelled = await self.labels(sent, stood, caller, look)
         if sent["resourceType"] == "PlanDefinition" and self._of_portfolio(sent):
@@ -101,6 +103,25 @@ class Complete:
             when = stated if stated and stated != stood.get("lastModified") else self._now()
             period = {**period, "end": when}
         return {**task, "executionPeriod": period} if period else task
+
+    async def _as_of_now(self, task: Resource, stood: Resource | None, look: Look) -> Resource:
+        """A submitted report with the initiative's phase and end date as they are, where it states none itself: so the
+        reports are a series in time, whatever becomes of the initiative. Domain model 5.4."""
+        if stood is None or elements.code(task.get("businessStatus")) != "innsendt":
+            return task
+        kind, _, id = elements.based_on(task).partition("/")
+        plan = await look(kind, id) if kind == "PlanDefinition" else None
+        phase, end = elements.context(plan or {}, "fase"), (plan or {}).get("effectivePeriod", {}).get("end")
+        added = []
+        if phase and elements.value(task.get("output"), "fase") is None:
+            added.append({"type": self._io("fase", "Fase"), "valueCodeableConcept": phase})
+        if end and elements.value(task.get("output"), "sluttdato") is None:
+            added.append({"type": self._io("sluttdato", "Sluttdato"), "valueDate": end[:10]})
+        return {**task, "output": [*task.get("output", []), *added]} if added else task
+
+    def _io(self, code: str, display: str) -> Resource:
+        system = f"{self.canonical}/CodeSystem/nep-task-io"
+        return {"coding": [{"system": system, "code": code, "display": display}]}
 
     def _now(self) -> str:
         return self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"

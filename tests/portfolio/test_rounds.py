@@ -21,6 +21,7 @@ from server.annex.tables import annex
 from server.app import engine_of, rounds_of, store_of
 from server.editions import faults, keys_from, keys_of
 from server.load import load, publish_closed
+from server.portfolio import elements
 from server.portfolio.seal import FILE, holds
 from server.resource import decode
 from tests.portfolio.office import (
@@ -370,6 +371,30 @@ class TestEdition:
         engine = office._app.state.engine
         _, faults = office.run(engine.store.check(engine.indexer.indexed))
         assert faults == []
+
+
+class TestPhaseAndEndDate:
+    def test_a_report_keeps_the_phase_and_end_date_of_its_day(self, office: Office) -> None:
+        office.open("2026-11", TWO)
+        (plan,) = office.found(f"PlanDefinition?identifier={C}/sid/tiltaksnummer|NEP-0025")
+        submitted = office.submit("2026-11", "NEP-0025")
+        said = {one["type"]["coding"][0]["code"]: one for one in submitted["output"]}
+        assert said["sluttdato"]["valueDate"] == plan["effectivePeriod"]["end"]
+        assert said["fase"]["valueCodeableConcept"] == elements.context(plan, "fase")
+        assert office.put(submitted).json()["meta"]["versionId"] == submitted["meta"]["versionId"]
+        office.put({**plan, "effectivePeriod": {"end": "2029-12-31"}})
+        assert office.report("2026-11", "NEP-0025")["output"] == submitted["output"]
+
+    def test_what_the_report_says_itself_stands(self, office: Office) -> None:
+        office.open("2026-11", TWO)
+        report = office.report("2026-11", "NEP-0012")
+        own = {**output("sluttdato", ""), "valueDate": "2031-01-31"}
+        del own["valueCodeableConcept"]
+        report |= {"status": "completed", "output": [output("status", "gul"), output("risiko", "gronn"), own]}
+        del report["businessStatus"]
+        sent = office.put(report).json()
+        dates = [one["valueDate"] for one in sent["output"] if "valueDate" in one]
+        assert dates == ["2031-01-31"]
 
 
 class TestPlannedDates:
