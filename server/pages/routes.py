@@ -17,6 +17,7 @@ from server.interaction.engine import Engine
 from server.operations import Operations
 from server.outcome import FhirError
 from server.pages.asked import Asked
+from server.pages.dependencies.routes import Dependencies
 from server.pages.desk import Desk
 from server.pages.door import Door
 from server.pages.house import House
@@ -55,6 +56,7 @@ class Pages:
             Route("/", self.portfolio),
             Route("/tiltak/{number}", self.initiative),
             Route("/static/{name}", self.static),
+            *Dependencies(self.desk).routes(),
             *self._sign_in(),
         ]
 

@@ -28,6 +28,11 @@ class Place:
     rounds: tuple[Round, ...]
     standpoint: Standpoint
 
+    @property
+    def round_value(self) -> str:
+        """What a lasting link says of the round."""
+        return self.standpoint.round.value if self.standpoint.round else NO_ROUND
+
     def report_key(self, report: Task) -> tuple[str, str, str]:
         """Orders status reports: by the end of their round, its identifier, and when they were made."""
         value = report.get("groupIdentifier", {}).get("value", "")

@@ -27,6 +27,9 @@ Pair = tuple[str, str]
 ACTIVE: tuple[Pair, ...] = (("status", "active"),)
 """The population of the whole portfolio."""
 
+OPEN: Pair = ("status", "ready,in-progress,on-hold")
+"""Deliveries and prerequisites that are still to come."""
+
 _ONE_BY_ONE = 50
 
 _NOT_NARROWING = frozenset({"_count", "_sort", "_include", "_revinclude", "_total", "_summary", "_elements", "_page",
