@@ -16,6 +16,7 @@ from server.auth.issuer import Issuer
 from server.interaction.engine import Engine
 from server.operations import Operations
 from server.outcome import FhirError
+from server.pages.actors.routes import Actors
 from server.pages.asked import Asked
 from server.pages.dependencies.routes import Dependencies
 from server.pages.desk import Desk
@@ -57,6 +58,7 @@ class Pages:
             Route("/tiltak/{number}", self.initiative),
             Route("/static/{name}", self.static),
             *Dependencies(self.desk).routes(),
+            *Actors(self.desk).routes(),
             *self._sign_in(),
         ]
 

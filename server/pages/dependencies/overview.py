@@ -179,6 +179,6 @@ class Overview:
         )  # fmt: skip
 
     def _actors(self, references: Iterable[str], chosen: str) -> tuple[Option, ...]:
-        actors = [self.directory.actor(one) for one in {*references, chosen} if one not in ("", NOBODY)]
-        named = sorted((one for one in actors if one.key), key=lambda one: one.name.casefold())
-        return tuple(Option(one.key, one.name, one.reference == chosen, "nb") for one in named)
+        offered = {*references, chosen}
+        actors = (self.directory.actor(one) for one in self.directory.organizations if one in offered)
+        return tuple(Option(one.key, one.name, one.reference == chosen, "nb") for one in actors)
