@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from server.outcome import FhirError
 from server.pages.asked import Asked
 from server.pages.contexts import Clash, Need, Option, Select
-from server.pages.dependencies.contexts import Chosen, Clashes, DependenciesPage, NeedList, Unknown
-from server.pages.dependencies.matrix import Counting
-from server.pages.dependencies.selection import CONFLICTS, NOBODY, PATH, Searches, Selection
+from server.pages.dependencies.contexts import Chosen, Clashes, DependenciesPage, NeedList, Number, Unknown
+from server.pages.dependencies.matrix import Counting, chosen
+from server.pages.dependencies.selection import CONFLICTS, NOBODY, PATH, Fact, Searches, Selection
 from server.pages.directory import Directory, directory
 from server.pages.needs import Needs, by_urgency
 from server.pages.responsibilities import Responsibilities
 from server.pages.standpoint import Place
 from server.portfolio import elements
 from server.portfolio.analyses import needs_of
-from server.portfolio.dependencies import KINDS, Conflict, Web, counterparts
-from server.portfolio.dependencies import Need as Wait
+from server.portfolio.dependencies import KINDS, Conflict, Web
 from server.portfolio.gather import View
 
 AT_ONCE = 100
@@ -35,9 +34,9 @@ async def dependencies(place: Place, asked: Asked) -> DependenciesPage:
     asked.only(*_FILTERS, "page")
     reader = place.reader
     known = await directory(reader, asked)
-    chosen = _selection(known, asked)
+    selection = _selection(known, asked)
     web = await needs_of(View(reader.house.engine, reader.caller, reader.instant))
-    return Overview(place, asked, known, web).page(chosen, asked.whole("page", 1, 100_000))
+    return Overview(place, asked, known, web).page(selection, asked.whole("page", 1, 100_000))
 
 
 def _selection(known: Directory, asked: Asked) -> Selection:
@@ -77,14 +76,13 @@ class Overview:
         for one in self.conflicts:
             for task in one.tasks:
                 within[elements.reference_of(task)].append(one)
-        needs = [
-            need
+        facts = [
+            Fact.of(need, within.get(reference, ()))
             for reference, need in self.web.needs.items()
-            if elements.kind(need.task) == "avhengighet"
-            and need.initiative in self._active
-            and (elements.is_unmet(need.task) or reference in within)
+            if elements.kind(need.task) == "avhengighet" and need.initiative in self._active
         ]
-        return Counting(sorted(needs, key=lambda need: by_urgency(need.task)), within, Searches(self.directory))
+        held = [one for one in facts if one.open or one.conflicts]
+        return Counting(sorted(held, key=lambda one: by_urgency(one.need.task)), Searches(self.directory))
 
     @cached_property
     def _rows(self) -> Needs:
@@ -93,71 +91,68 @@ class Overview:
 
     def page(self, selection: Selection, number: int) -> DependenciesPage:
         """The page with this part of the list."""
-        counting, house = self.counting, self.directory.house
-        matrix = counting.matrix()
-        chosen = counting.chosen(selection, counting.needs)
-        whole = counting.cell(Selection(), counting.needs)
-        unanswered, nobody = Selection(conflict="unaccepted"), Selection(counterpart=NOBODY)
-        nameless = counting.chosen(nobody, counting.needs)
+        house, whole = self.directory.house, self.counting.cell(Selection(), self.counting.facts)
+        nobody = Selection(counterpart=NOBODY)
         return DependenciesPage(
             frame=self.asked.frame(f"{house.engine.base}/metadata", self.place.reader.instant, self.place.round_value),
             standpoint=self.place.standpoint,
             open=whole.open,
             critical=whole.critical,
             clashing=whole.clashing,
-            unanswered=counting.searches.number(unanswered, counting.chosen(unanswered, counting.needs)),
-            matrix=matrix,
+            unanswered=self._number(Selection(conflict="unaccepted")),
+            matrix=self.counting.matrix(),
             clashes=tuple(self._clashes()),
-            unknown=tuple(self._unknown(nameless)),
-            unknown_number=counting.searches.number(nobody, nameless),
+            unknown=tuple(self._unknown(chosen(nobody, self.counting.facts)[:AT_ONCE])),
+            unknown_number=self._number(nobody),
             chosen=self._chosen(selection),
-            list=self._list(selection, chosen, number),
+            list=self._list(selection, number),
             operation_url=house.api("PlanDefinition/$dependencies", self.asked.as_of),
         )
+
+    def _number(self, selection: Selection) -> Number:
+        return self.counting.searches.number(selection, chosen(selection, self.counting.facts))
 
     def clash(self, conflict: Conflict) -> Clash:
         """A conflict in the page's language."""
         initiatives = tuple(self._rows.initiative(one) for one in conflict.initiatives)
         return Clash(conflict.kind, conflict.certain, conflict.said[self.asked.lang], initiatives)
 
-    def _need(self, need: Wait) -> Need:
-        return self._rows.need(need.task, [self.clash(one) for one in self.counting.of(need)])
+    def _need(self, fact: Fact) -> Need:
+        return self._rows.need(fact.need.task, [self.clash(one) for one in fact.conflicts])
 
     def _clashes(self) -> Iterable[Clashes]:
         for kind in KINDS:
             found = [one for one in self.conflicts if one.kind == kind]
-            selection = Selection(conflict=kind)
-            needs = self.counting.chosen(selection, self.counting.needs)
-            number = self.counting.searches.number(selection, needs)
+            number = self._number(Selection(conflict=kind))
             yield Clashes(kind, len(found), tuple(self.clash(one) for one in found[:SHOWN]), number)
 
-    def _unknown(self, needs: Iterable[Wait]) -> Iterable[Unknown]:
+    def _unknown(self, facts: Iterable[Fact]) -> Iterable[Unknown]:
         """What names no known actor, by what it names, the most often named first."""
-        named: dict[str, list[Wait]] = defaultdict(list)
-        for need in needs:
-            named[need.task.get("owner", {}).get("display", "")].append(need)
+        named: dict[str, list[Fact]] = defaultdict(list)
+        for one in facts:
+            named[one.need.task.get("owner", {}).get("display", "")].append(one)
         for text, all in sorted(named.items(), key=lambda pair: (-len(pair[1]), pair[0].casefold())):
-            yield Unknown(text, tuple(self._need(need) for need in all))
+            yield Unknown(text, tuple(self._need(one) for one in all))
 
-    def _list(self, selection: Selection, chosen: Sequence[Wait], number: int) -> NeedList:
-        start = (number - 1) * AT_ONCE
-        searches = self.counting.searches
+    def _list(self, selection: Selection, number: int) -> NeedList:
+        found, start = chosen(selection, self.counting.facts), (number - 1) * AT_ONCE
+        url = self.counting.searches.api(selection, found)
         return NeedList(
-            needs=tuple(self._need(need) for need in chosen[start : start + AT_ONCE]),
+            needs=tuple(self._need(one) for one in found[start : start + AT_ONCE]),
             first=start + 1,
-            total=len(chosen),
+            total=len(found),
             previous_url=f"{self.asked.changed(page=str(number - 1))}#list" if number > 1 else "",
-            next_url=f"{self.asked.changed(page=str(number + 1))}#list" if start + AT_ONCE < len(chosen) else "",
-            search=searches.api(selection, chosen).removeprefix(f"{self.directory.house.engine.base}/"),
-            search_url=searches.api(selection, chosen),
+            next_url=f"{self.asked.changed(page=str(number + 1))}#list" if start + AT_ONCE < len(found) else "",
+            search=url.removeprefix(f"{self.directory.house.engine.base}/"),
+            search_url=url,
         )
 
     # The filters
 
     def _chosen(self, selection: Selection) -> Chosen:
         asked = self.asked
-        waits = {need.task.get("requester", {}).get("reference", "") for need in self.counting.needs}
-        named = {one for need in self.counting.needs for one in counterparts(need.task)}
+        waits = {one.waits for one in self.counting.facts}
+        named = {each for one in self.counting.facts for each in one.counterparts}
         return Chosen(
             action=asked.url(pairs=()),
             hidden=asked.lasting,

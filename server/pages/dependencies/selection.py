@@ -24,6 +24,34 @@ _MOST_IDS = 150
 
 
 @dataclass(frozen=True, slots=True)
+class Fact:
+    """What is asked of a dependency again and again: references of who waits and for whom (NOBODY where no known actor
+    is named), the code of its criticality, whether it is open, and its conflicts."""
+
+    need: Wait
+    waits: str
+    counterparts: tuple[str, ...]
+    criticality: str
+    open: bool
+    conflicts: tuple[Conflict, ...]
+    kinds: frozenset[str]
+
+    @classmethod
+    def of(cls, need: Wait, conflicts: Iterable[Conflict]) -> Fact:
+        """Of a dependency and the conflicts that it is in."""
+        task, found = need.task, tuple(conflicts)
+        return cls(
+            need,
+            task.get("requester", {}).get("reference", ""),
+            counterparts(task) or (NOBODY,),
+            elements.code(elements.value(task.get("input"), "kritikalitet")),
+            elements.is_unmet(task),
+            found,
+            frozenset(one.kind for one in found),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """The filters, "" for all: references of actors (or NOBODY), a code of nep-criticality, one of CONFLICTS."""
 
@@ -32,20 +60,19 @@ class Selection:
     criticality: str = ""
     conflict: str = ""
 
-    def holds(self, need: Wait, conflicts: Iterable[Conflict]) -> bool:
+    def holds(self, fact: Fact) -> bool:
         """Whether a dependency is one of these: an open one or, where a conflict is asked for, any that is in it."""
         return (
-            self._is_in(need, conflicts)
-            and self.waits in ("", need.task.get("requester", {}).get("reference"))
-            and self.counterpart in ("", *(counterparts(need.task) or (NOBODY,)))
-            and self.criticality in ("", elements.code(elements.value(need.task.get("input"), "kritikalitet")))
+            self._is_in(fact)
+            and self.waits in ("", fact.waits)
+            and (not self.counterpart or self.counterpart in fact.counterparts)
+            and self.criticality in ("", fact.criticality)
         )
 
-    def _is_in(self, need: Wait, conflicts: Iterable[Conflict]) -> bool:
+    def _is_in(self, fact: Fact) -> bool:
         if not self.conflict:
-            return elements.is_unmet(need.task)
-        kinds = {one.kind for one in conflicts}
-        return bool(kinds - {"unaccepted"}) if self.conflict == CLASH else self.conflict in kinds
+            return fact.open
+        return bool(fact.kinds - {"unaccepted"}) if self.conflict == CLASH else self.conflict in fact.kinds
 
 
 @dataclass(frozen=True)
@@ -54,27 +81,27 @@ class Searches:
 
     directory: Directory
 
-    def number(self, selection: Selection, needs: Sequence[Wait]) -> Number:
+    def number(self, selection: Selection, facts: Sequence[Fact]) -> Number:
         """How many these are, which the selection has chosen."""
-        return Number(len(needs), self.list(selection), self.api(selection, needs))
+        return Number(len(facts), self.list(selection), self.api(selection, facts))
 
     def list(self, selection: Selection) -> str:
         """The list of the page."""
         return f"{self.directory.asked.other(PATH, *self._filters(selection))}#list"
 
-    def api(self, selection: Selection, needs: Sequence[Wait]) -> str:
+    def api(self, selection: Selection, facts: Sequence[Fact]) -> str:
         """The search in the API. What is in conflict no search finds: it names them, or where they are too many leads
         to the operation that found them."""
         house = self.directory.house
-        if selection.conflict and len(needs) > _MOST_IDS:
+        if selection.conflict and len(facts) > _MOST_IDS:
             return house.api("PlanDefinition/$dependencies", self.directory.asked.as_of)
-        return f"{house.engine.base}/{self.query(selection, needs)}"
+        return f"{house.engine.base}/{self.query(selection, facts)}"
 
-    def query(self, selection: Selection, needs: Sequence[Wait]) -> str:
+    def query(self, selection: Selection, facts: Sequence[Fact]) -> str:
         """The same, relative to the base, without the operation."""
         if selection.conflict:
             # No id is empty, and "*" is no legal one: nothing is found where there is nothing.
-            pairs: Pairs = (("_id", ",".join(sorted(need.task["id"] for need in needs)) or "*"),)
+            pairs: Pairs = (("_id", ",".join(sorted(one.need.task["id"] for one in facts)) or "*"),)
         else:
             pairs = self._open(selection)
         return f"Task?{query_of((*pairs, *self.directory.asked.as_of))}"
