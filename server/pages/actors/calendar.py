@@ -13,6 +13,8 @@ from icalendar import Calendar, Event, vDuration, vText, vUri
 from icalendar.enums import STATUS, TRANSP
 
 PRODUCT = "-//eportefolje//Nasjonal e-helseportefolje//NO"
+FORM = 1
+"""Of what is written of a feed: another number when the same deadlines are written otherwise."""
 REFRESH = timedelta(hours=12)
 
 
