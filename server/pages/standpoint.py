@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from server.access import Caller
+from server.interaction.engine import EDITION
 from server.interaction.search import Found, search
 from server.outcome import FhirError
 from server.pages.asked import Asked
@@ -82,19 +83,23 @@ async def first_search(house: House, caller: Caller, asked: Asked) -> Found:
 
 async def place(house: House, caller: Caller, asked: Asked, found: Found) -> Place:
     """Where the page stands. FhirError value (400) for a round that is not known."""
-    reader = Reader(house, caller, asked.one("_asOf") or found.moment.instant)
+    reader = Reader(house, caller, found.moment.instant)
     rounds = tuple(_round(elements.resource_of(version), house) for version in found.page.versions)
     wanted = asked.one("round")
     if wanted not in (None, NO_ROUND, *(one.value for one in rounds)):
         known = ", ".join(one.value for one in rounds)
         text = f"round={wanted}: ukjent runde / unknown round; kjent / known: {known}."
         raise FhirError("value", text, expression="round")
-    as_of = asked.one("_asOf")
+    as_of = found.moment.instant if _is_edition(asked.one("_asOf")) else asked.one("_asOf")
     if wanted is None and as_of is None:
         shown = await _newest_reported(house, reader, rounds)
     else:
         shown = next((one for one in rounds if one.value == wanted), None)
     return Place(reader, rounds, _standpoint(house, shown, as_of))
+
+
+def _is_edition(as_of: str | None) -> bool:
+    return as_of is not None and as_of.startswith(EDITION)
 
 
 def _standpoint(house: House, shown: Round | None, as_of: str | None) -> Standpoint:

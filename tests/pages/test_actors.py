@@ -15,7 +15,7 @@ from server.interaction.search import search
 from tests.pages.conftest import Reader
 from tests.pages.html import Node, parse
 from tests.pages.test_portfolio import END, sheet
-from tests.portfolio.office import Office, office_in
+from tests.portfolio.office import Office, flag, office_in
 
 Resource = dict[str, Any]
 SITE = "http://registry.example"
@@ -241,3 +241,11 @@ class TestLater:
         assert [li.text for li in below] == ["Helse Bergen HF"]
         assert below[0].one("a")["href"] == "/aktorer/helse-bergen"
         assert "Helse Vest RHF" in seen(office, "/aktorer/983974724").one("section", id="about").text
+
+    def test_every_page_is_shown_as_an_edition_saw_it(self, office):
+        assert office.close("2026-11", flag("force", True)).status_code == 200
+        for url in ("/", "/tiltak/NEP-0025", "/avhengigheter", "/aktorer", "/aktorer/helse-vest"):
+            node = seen(office, f"{url}?_asOf=rapport|2026-11")
+            assert "slik den sto" in node.one("aside", _class="banner").text
+            assert any("_asOf=rapport" in a["href"] for a in node.one("main").every("a"))
+        assert "Ingen runde er åpen." in node.one("section", id="owes").text
