@@ -10,7 +10,7 @@ from typing import TypeVar
 from mappings.cells import Cells
 from mappings.log import Refusal
 from mappings.reading import Row, Sheets, read_sheets
-from mappings.tables import INITIATIVES, Initiative, Organization, Round
+from mappings.tables import FORMS, INITIATIVES, Initiative, Organization, Round
 from mappings.terminology import Coded
 
 
@@ -109,9 +109,10 @@ class PrerequisiteRow:
 @dataclass(frozen=True, slots=True)
 class Report:
     """A report understood. Rows keep the order of their sheets; a row that was refused is not among them.
-    `file` names the folder or workbook."""
+    `file` names the folder or workbook; `is_whole`: its form asks for all of an initiative, money and benefit too."""
 
     round: Round
+    is_whole: bool
     file: str
     initiatives: tuple[InitiativeRow, ...]
     deliveries: tuple[DeliveryRow, ...]
@@ -144,6 +145,7 @@ def understood(sheets: Sheets) -> Report:
 
     return Report(
         round=sheets.round,
+        is_whole="costs" in FORMS[sheets.form],
         file=sheets.file,
         initiatives=rows("initiatives", _initiative) + rows("initiative", _initiative),
         deliveries=rows("deliveries", _delivery),

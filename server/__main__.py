@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -23,6 +24,7 @@ from server.editions import faults, keys_from, keys_of
 from server.interaction.engine import Engine
 from server.interaction.searchable import caught_up
 from server.load import Loaded, load, publish, publish_closed
+from server.outcome import STATUS, FhirError
 from server.portfolio.seal import Seal
 from server.settings import Settings, WrongSetting, read_settings, shown
 from server.store.chain import Link
@@ -40,6 +42,7 @@ def serve() -> None:
     with _stopping():
         app = create_app(settings, store_of(settings))
     _run(settings, publish)
+    _spare_collections()
     uvicorn.run(
         app,
         host=settings.host,
@@ -57,6 +60,14 @@ def serve() -> None:
         timeout_graceful_shutdown=5,
         log_level="warning",
     )
+
+
+def _spare_collections() -> None:
+    """An analysis reads thousands of resources at once, and the collector goes through all of them, and through all
+    definitions, again and again without finding a thing: of $evidence of 1 000 initiatives that was half, 1.2 s against
+    0.67 s. What stands now is left alone, and the rest looked through less often."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @cli.command(name="load")
@@ -265,6 +276,11 @@ def _run(settings: Settings, work: Callable[[Engine], Awaitable[T]]) -> T:
     except DefinitionError as error:
         _stop(str(error))
     except Unavailable as error:
+        _stop(f"PORTFOLIO_STORE={shown(settings.store)}: {error}")
+    except FhirError as error:
+        # What an interaction makes of a store that goes away; anything else is our bug, with its traceback.
+        if error.status != STATUS["no-store"]:
+            raise
         _stop(f"PORTFOLIO_STORE={shown(settings.store)}: {error}")
 
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -28,7 +28,7 @@ from server.auth.callers import CallerOf, caller_of
 from server.auth.issuer import Issuer
 from server.auth.sessions import Sessions
 from server.definitions.capabilities import capabilities
-from server.definitions.conformance import Conformance
+from server.definitions.conformance import Conformance, Mode
 from server.definitions.registry import Registry
 from server.definitions.terminology import Terminology
 from server.interaction import record, validate
@@ -85,20 +85,27 @@ OPERATIONS: Operations = {
 }
 
 
+@cache
+def definitions(profiles: Path, canonical: str, mode: Mode) -> tuple[Registry, Conformance, Terminology]:
+    """What R4 and the folder `profiles` define, read and compiled once in a process: nothing of it changes while it
+    runs, and it is most of what a start takes. ValueError and DefinitionError name the file at fault."""
+    registry = Registry.load(profiles, canonical)
+    return registry, Conformance(registry, canonical, mode), Terminology.of(registry)
+
+
 def engine_of(settings: Settings, store: Store, *, now: Callable[[], datetime] | None = None) -> Engine:
     """The engine over this store, with the definitions of R4 and of profiles/."""
-    registry = Registry.load(PROFILES, settings.canonical)
+    registry, conformance, terminology = definitions(PROFILES, settings.canonical, settings.profiles)
     parameters = Parameters(registry)
     zone = ZoneInfo(settings.timezone)
     clock = now or (lambda: datetime.now(UTC))
     access = Access(settings.canonical)
     access.rights.check(registry, RESOURCE_TYPES)
-    terminology = Terminology.of(registry)
     parser = Parser(parameters, RESOURCE_TYPES, zone, settings.base, terminology.subsumes, clock, terminology.members)
     return Engine(
         store=store,
         registry=registry,
-        conformance=Conformance(registry, settings.canonical, settings.profiles),
+        conformance=conformance,
         parser=parser,
         indexer=Indexer(parameters, registry.schema, settings.base, settings.timezone),
         access=access,

@@ -21,6 +21,8 @@ from server.interaction.operations.rounds import Rounds
 from server.interaction.transaction import transaction
 from server.interaction.write import Intent, Method, write
 from server.outcome import FhirError, Issue, invalid
+from server.portfolio import elements
+from server.portfolio.gather import resources, view
 from server.resource import Resource, decode
 
 _LINE = re.compile(r"(line \d+: .*?)\.resource\b")
@@ -86,12 +88,25 @@ async def _report(engine: Engine, caller: Caller, path: Path, round: str | None)
         report = mappings.read_report(path, round=round)
     except mappings.ReportError as error:
         return Loaded(refused=[str(refusal) for refusal in error.refusals])
-    result = mappings.bundle(report, canonical=engine.access.canonical)
+    standing = {} if report.is_whole else await _standing(engine, caller, report)
+    result = mappings.bundle(
+        report, canonical=engine.access.canonical, timezone=str(engine.parser.zone), standing=standing
+    )
     if result.refused:
         return Loaded(remarks=[str(entry) for entry in result.log], refused=[str(row) for row in result.refused])
     loaded = await _json(engine, caller, result.bundle)
     loaded.remarks = [str(entry) for entry in result.log]
     return loaded
+
+
+async def _standing(engine: Engine, caller: Caller, report: mappings.Report) -> dict[str, Resource]:
+    """The report's initiatives as they stand, by tiltaksnummer: a form that does not ask for all of an initiative must
+    not take away what it does not ask (decision 15)."""
+    system = f"{engine.access.canonical}/sid/tiltaksnummer"
+    numbers = [row.known.tiltaksnummer for row in report.initiatives]
+    named = ",".join(f"{system}|{number}" for number in numbers)
+    found = await (await view(engine, caller)).versions("PlanDefinition", [("identifier", named)]) if named else []
+    return {elements.number(plan, system): plan for plan in resources(found)}
 
 
 async def _json(engine: Engine, caller: Caller, resource: Resource) -> Loaded:

@@ -31,13 +31,13 @@ def initiative(number: int) -> dict[str, Any]:
         "date": "2021-11-01",
         "publisher": "En aktør",
         "useContext": [
-            _context(USAGE, "program", "nep-portfolio", "nasjonal-e-helseportefolje"),
-            _context(f"{C}/CodeSystem/nep-context-type", "segment", "nep-segment", "koordinere"),
-            _context(f"{C}/CodeSystem/nep-context-type", "fase", "nep-phase", "gjennomfore"),
-            _context(f"{C}/CodeSystem/nep-context-type", "livslop", "nep-lifecycle", "aktiv"),
+            context(USAGE, "program", "nep-portfolio", "nasjonal-e-helseportefolje"),
+            context(f"{C}/CodeSystem/nep-context-type", "segment", "nep-segment", "koordinere"),
+            context(f"{C}/CodeSystem/nep-context-type", "fase", "nep-phase", "gjennomfore"),
+            context(f"{C}/CodeSystem/nep-context-type", "livslop", "nep-lifecycle", "aktiv"),
         ],
         "jurisdiction": [{"coding": [{"system": "urn:iso:std:iso:3166", "code": "NO"}]}],
-        "topic": [_coded("nep-focus-area-2017", "1.1")],
+        "topic": [coded("nep-focus-area-2017", "1.1")],
         "author": [{"extension": [{"url": CONTACT_REFERENCE, "valueReference": _actor(number)}], "name": "En aktør"}],
     }
 
@@ -47,7 +47,7 @@ def task(random: random.Random, number: int, initiatives: int) -> dict[str, Any]
     kind = random.choices(*zip(*_KINDS, strict=True))[0]
     status = random.choices(*zip(*_STATES, strict=True))[0]
     due = date(2020, 1, 1) + timedelta(days=random.randrange(2500))
-    name = " ".join(random.choices(_WORDS, k=4))
+    name = words(random, 4)
     actor = _actor(random.randrange(40))
     return {
         "resourceType": "Task",
@@ -56,7 +56,7 @@ def task(random: random.Random, number: int, initiatives: int) -> dict[str, Any]
         "basedOn": [{"reference": f"PlanDefinition/i{random.randrange(initiatives)}"}],
         "status": status,
         **_KIND[kind](status, name),
-        "description": " ".join(random.choices(_WORDS, k=30)),
+        "description": words(random, 30),
         "authoredOn": "2021-11-01T08:00:00+01:00",
         "lastModified": f"2021-11-{random.randrange(1, 29):02}T09:30:00+01:00",
         "requester": actor,
@@ -69,9 +69,9 @@ def _delivery(status: str, name: str) -> dict[str, Any]:
     state = {"completed": "levert", "cancelled": "utgaar", "ready": "ikke-oppgitt"}.get(status, "ikke-levert")
     return {
         "meta": {"profile": [f"{C}/StructureDefinition/nep-delivery"]},
-        "businessStatus": _coded("nep-delivery-status", state),
+        "businessStatus": coded("nep-delivery-status", state),
         "intent": "plan",
-        "code": {**_coded("nep-task-type", "leveranse"), "text": name},
+        "code": {**coded("nep-task-type", "leveranse"), "text": name},
         "input": [_input("maalgruppe", "nep-target-group", "fastlege")],
     }
 
@@ -79,17 +79,17 @@ def _delivery(status: str, name: str) -> dict[str, Any]:
 def _dependency(status: str, name: str) -> dict[str, Any]:
     return {
         "meta": {"profile": [f"{C}/StructureDefinition/nep-dependency"]},
-        "businessStatus": _coded("nep-dependency-status", "oppfylt" if status == "completed" else "gronn"),
+        "businessStatus": coded("nep-dependency-status", "oppfylt" if status == "completed" else "gronn"),
         # What is ready in a delivery has been asked for in a dependency.
         "status": "requested" if status == "ready" else status,
         "intent": "proposal",
-        "code": {**_coded("nep-task-type", "avhengighet"), "text": name},
+        "code": {**coded("nep-task-type", "avhengighet"), "text": name},
         "input": [_input("kritikalitet", "nep-criticality", "hoy")],
     }
 
 
 def _prerequisite(status: str, name: str) -> dict[str, Any]:
-    kinds = [*_coded("nep-task-type", "nytteforutsetning")["coding"], *_coded(*_PREREQUISITE)["coding"]]
+    kinds = [*coded("nep-task-type", "nytteforutsetning")["coding"], *coded(*_PREREQUISITE)["coding"]]
     return {
         "meta": {"profile": [f"{C}/StructureDefinition/nep-benefit-prerequisite"]},
         "intent": "plan",
@@ -106,13 +106,20 @@ def _actor(number: int) -> dict[str, Any]:
     return {"identifier": number_of, "display": "En aktør"}
 
 
-def _context(system: str, code: str, value_system: str, value: str) -> dict[str, Any]:
-    return {"code": {"system": system, "code": code}, "valueCodeableConcept": _coded(value_system, value)}
+def words(random: random.Random, many: int) -> str:
+    """So many words of the field."""
+    return " ".join(random.choices(_WORDS, k=many))
+
+
+def context(system: str, code: str, value_system: str, value: str) -> dict[str, Any]:
+    """A useContext of a coded value."""
+    return {"code": {"system": system, "code": code}, "valueCodeableConcept": coded(value_system, value)}
 
 
 def _input(kind: str, system: str, code: str) -> dict[str, Any]:
-    return {"type": _coded("nep-task-io", kind), "valueCodeableConcept": _coded(system, code)}
+    return {"type": coded("nep-task-io", kind), "valueCodeableConcept": coded(system, code)}
 
 
-def _coded(system: str, code: str) -> dict[str, Any]:
+def coded(system: str, code: str) -> dict[str, Any]:
+    """A concept of one of our code systems."""
     return {"coding": [{"system": f"{C}/CodeSystem/{system}", "code": code, "display": code.capitalize()}]}

@@ -12,7 +12,7 @@ from server.annex.tables import annex
 from server.outcome import FhirError
 from server.resource import Resource
 
-VERSION = 1
+VERSION = 2
 """Raised when a format comes to look otherwise: it is in the ETag, so that nobody keeps the former bytes."""
 
 

@@ -7,7 +7,7 @@ prose (long); the other six tables follow below, without the number that they al
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import assert_never
 from zoneinfo import ZoneInfo
@@ -142,11 +142,18 @@ def _table(words: Words, form: Form, rows: tuple[Row, ...] | list[Row], names: t
         form.nb,
         form.en,
         columns,
-        tuple(
-            tuple(shown(words, row[column.name], column.kind, head=column.name == head) for column in columns)
-            for row in rows
-        ),
+        tuple(tuple(_cell(words, row, column, head=column.name == head) for column in columns) for row in rows),
     )
+
+
+def _cell(words: Words, row: Row, column: Column, *, head: bool) -> Shown:
+    """A date that was moved says so: people read the report's own columns alone."""
+    found = shown(words, row[column.name], column.kind, head=head)
+    moves = row.get("moves")
+    if column.name != "due_date" or not moves:
+        return found
+    first, times = str(row["first_due_date"] or ""), "1 gang" if moves == 1 else f"{moves} ganger"
+    return replace(found, text=f"{found.text} (først {words.day(first)}, flyttet {times})".strip())
 
 
 def shown(words: Words, cell: Cell, kind: Kind, *, head: bool = False) -> Shown:

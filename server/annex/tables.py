@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
+from server.portfolio.edition import PLANNED_DATES
 from server.resource import Resource
 
 
@@ -182,6 +183,8 @@ class _Initiative:
     plan: Resource
     report: Resource
     tasks: Mapping[str, Sequence[Resource]] = field(default_factory=dict)
+    planned: Mapping[str, Resource] = field(default_factory=dict)
+    """What the edition says of the deliveries' dates, by the delivery's id: part -> value."""
 
     @property
     def number(self) -> str:
@@ -195,8 +198,15 @@ def _entry(section: Resource, held: _Held) -> Entry:
         if resource.get("resourceType") == "Task":
             tasks.setdefault(_code(resource.get("code"), "nep-task-type"), []).append(resource)
     plan = next(one for one in shown if one.get("resourceType") == "PlanDefinition")
-    initiative = _Initiative(held, plan, next(iter(tasks.get("statusrapport", [])), {}), tasks)
+    planned = {str(held.get(one).get("id", "")): _planned(one) for one in section["entry"]}
+    initiative = _Initiative(held, plan, next(iter(tasks.get("statusrapport", [])), {}), tasks, planned)
     return Entry({form.name: tuple(_rows(form, initiative)) for form in FORMS})
+
+
+def _planned(entry: Resource) -> Resource:
+    """The parts of nep-planned-dates; editions that were made before there was such a thing have none."""
+    said = [one for one in entry.get("extension", []) if str(one.get("url", "")).endswith(f"/{PLANNED_DATES}")]
+    return {str(part["url"]): _value_of(part) for one in said for part in one.get("extension", [])}
 
 
 def _rows(form: Form, initiative: _Initiative) -> Iterator[Row]:
@@ -246,6 +256,8 @@ def _deliveries(of: _Initiative) -> Iterator[Row]:
             "delivered": _delivered(task.get("businessStatus", {})),
             "target_groups": _distinct(_word(group) for group in _values(task.get("input"), "maalgruppe")),
             "start_date": _period(task).get("start"),
+            "first_due_date": of.planned.get(task["id"], {}).get("first"),
+            "moves": of.planned.get(task["id"], {}).get("moves"),
             **_bookkeeping(task),
         }
 

@@ -34,17 +34,23 @@ class Found:
 
 
 async def search(
-    engine: Engine, caller: Caller, resource_type: str, pairs: Sequence[tuple[str, str]], *, strict: bool = False
+    engine: Engine,
+    caller: Caller,
+    resource_type: str,
+    pairs: Sequence[tuple[str, str]],
+    *,
+    strict: bool = False,
+    at_once: int | None = None,
 ) -> Found:
-    """One page of the matches that this caller may see. FhirError for what is not understood, and too-costly
-    (400) for a search that does not end within the store's time limit, forbidden (403) for a token without the
-    scope."""
+    """One page of the matches that this caller may see, `at_once` of them where we ask ourselves. FhirError for what is
+    not understood, and too-costly (400) for a search that does not end within the store's time limit, forbidden (403)
+    for a token without the scope."""
     engine.known_type(resource_type)
     try:
         async with looking(engine, caller, dict(pairs).get("_asOf")) as (snapshot, sight):
             parsed = (await parser_at(engine, snapshot, query_text(pairs))).parse(resource_type, pairs, strict=strict)
             query = await sight.searched(parsed.query)
-            page = await snapshot.search(query)
+            page = await snapshot.search(query if at_once is None else replace(query, count=at_once))
             included, cut = await _included(snapshot, sight, page.versions, query.includes)
             moment = snapshot.moment
     except Unavailable as error:

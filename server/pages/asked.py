@@ -105,7 +105,8 @@ class Asked:
         return f"{self.path}/".startswith(f"{area}/")
 
     def frame(self, api_url: str, instant: str = "", round: str = "") -> Frame:
-        """The surroundings of a page whose data are of this instant, counted from this round ("none": of none)."""
+        """The surroundings of a page whose data are of this instant, counted from this round ("none": of none; "" on
+        pages that count nothing from a round)."""
         return Frame(
             lang=self.lang,
             languages=tuple(Language(code, name, self.changed(lang=code), code == self.lang) for code, name in _NAMES),
@@ -116,7 +117,7 @@ class Asked:
             home_url=self.other("/") if instant else self.plain("/"),
             api_url=api_url,
             instant=instant,
-            lasting_url=self.changed(_asOf=instant, round=round) if instant else "",
+            lasting_url=self.changed(_asOf=instant, round=round or None) if instant else "",
             as_of=instant if (self.one("_asOf") or "").startswith(EDITION) else self.one("_asOf"),
             present_url=self.changed(_asOf=None),
         )

@@ -33,6 +33,15 @@ Build = Callable[[Place, Asked], Awaitable[tuple[str, Any]]]
 """(where the page stands, what was asked) -> the template's name and the page of contexts"""
 Act = Callable[[Asked, Visitor, Mapping[str, str]], Awaitable[str]]
 """(what was asked, who asks, the form's fields) -> the URL of the page to go to when it is done"""
+Shown = tuple[str, Any]
+"""The template's name and the page of contexts."""
+Fill = Callable[[Asked, Visitor, Mapping[str, str]], Awaitable[str | Shown]]
+"""As Act, or a page to show instead: a preview."""
+Again = Callable[[Asked, Visitor, Mapping[str, str], FhirError], Awaitable[Shown]]
+"""As Act, with what was wrong -> the page of the form, with what was typed"""
+
+# What whoever filled in the form can mend; the rest is a page of its own.
+_MENDABLE = frozenset({400, 409, 412, 422})
 
 
 @dataclass(frozen=True)
@@ -68,6 +77,33 @@ class Desk:
 
         return await self.drawn(request, path, None, answer)
 
+    async def filled(self, request: Request, path: str, fill: Fill, again: Again) -> Response:
+        """As `posted`, but a refused form comes back as it was filled in, with what is wrong of it and the refusal's
+        status."""
+        known = asking_of(request.scope)
+        if known is not None:
+            known.writing = True
+
+        async def answer(asked: Asked) -> Response:
+            visitor = await self.door.visitor(request)
+            fields = await self.door.form(request, visitor)
+            try:
+                done, status = await fill(asked, visitor, fields), 200
+            except FhirError as error:
+                if error.status not in _MENDABLE:
+                    raise
+                await record.refused_request(self.house.engine, known, error)
+                done, status = await again(asked, visitor, fields, error), error.status
+            if isinstance(done, str):
+                return RedirectResponse(done, 303, UNKEPT)
+            return self.shown(request, asked, *done, status=status)
+
+        return await self.drawn(request, path, None, answer)
+
+    async def place(self, visitor: Visitor, asked: Asked) -> Place:
+        """Where a page stands that answers a form: at this moment."""
+        return await place(self.house, visitor.caller, asked, await first_search(self.house, visitor.caller, asked))
+
     async def drawn(
         self, request: Request, path: str, kept: Sequence[str] | None, answer: Callable[[Asked], Awaitable[Response]]
     ) -> Response:
@@ -87,10 +123,10 @@ class Desk:
         except Unavailable as error:
             return self.refused(request, asked, unavailable(error))
 
-    def shown(self, request: Request, asked: Asked, template: str, page: Any) -> Response:
+    def shown(self, request: Request, asked: Asked, template: str, page: Any, *, status: int = 200) -> Response:
         """A page that is of this moment and this visitor, and that nobody keeps."""
         account = self.door.account(asked, self.door.session(request))
-        return Response(self.renderer.render(template, page, account), 200, UNKEPT, HTML)
+        return Response(self.renderer.render(template, page, account), status, UNKEPT, HTML)
 
     def refusal(self, request: Request, error: FhirError) -> Response:
         """The page of an error that arose outside any page, in the language that was asked for."""

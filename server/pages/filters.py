@@ -59,7 +59,7 @@ async def form_of(place: Place, asked: Asked) -> Form:
     return Form(
         action=asked.url(pairs=()),
         selects=tuple(selects),
-        rounds=_rounds(place),
+        rounds=round_options(place),
         sorts=_sorts(sort or DEFAULT_SORT),
         title=title,
         overdue=asked.one("overdue") == "true",
@@ -120,7 +120,7 @@ def _chips(asked: Asked, shown: Iterable[tuple[str, str, str, str]]) -> Iterable
         yield Chip("filter.overdue", "overdue", "", asked.changed(overdue=None, _page=None))
 
 
-def _rounds(place: Place) -> tuple[Option, ...]:
+def round_options(place: Place) -> tuple[Option, ...]:
     shown = place.standpoint.round
     options = [Option(one.value, one.title, one == shown, "nb") for one in place.rounds]
     return (*options, Option(NO_ROUND, "", shown is None, "nb"))

@@ -21,10 +21,14 @@ from server.pages.asked import Asked
 from server.pages.dependencies.routes import Dependencies
 from server.pages.desk import Desk
 from server.pages.door import Door
+from server.pages.editions.routes import Editions
+from server.pages.evidence.routes import EvidencePages
 from server.pages.house import House
 from server.pages.initiative import initiative
 from server.pages.portfolio import portfolio
 from server.pages.render import FOLDER, Renderer
+from server.pages.review.routes import Review
+from server.pages.rounds.routes import Rounds
 from server.pages.signin import ANSWER, SignIn
 from server.pages.standpoint import Place
 from server.portfolio.codes import Codes
@@ -57,6 +61,10 @@ class Pages:
             Route("/", self.portfolio),
             Route("/tiltak/{number}", self.initiative),
             Route("/static/{name}", self.static),
+            *Review(self.desk).routes(),
+            *EvidencePages(self.desk).routes(),
+            *Rounds(self.desk).routes(),
+            *Editions(self.desk).routes(),
             *Dependencies(self.desk).routes(),
             *Actors(self.desk).routes(),
             *self._sign_in(),

@@ -23,11 +23,13 @@ Task = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """Where a page stands: its reader, the rounds (newest first), and the day that it counts from."""
+    """Where a page stands: its reader, the rounds (newest first), and the day that it counts from. `today` is the day
+    of the moment that is looked at: that of `_asOf`, or today."""
 
     reader: Reader
     rounds: tuple[Round, ...]
     standpoint: Standpoint
+    today: date
 
     @property
     def round_value(self) -> str:
@@ -90,23 +92,21 @@ async def place(house: House, caller: Caller, asked: Asked, found: Found) -> Pla
         known = ", ".join(one.value for one in rounds)
         text = f"round={wanted}: ukjent runde / unknown round; kjent / known: {known}."
         raise FhirError("value", text, expression="round")
-    as_of = found.moment.instant if _is_edition(asked.one("_asOf")) else asked.one("_asOf")
+    as_of = asked.one("_asOf")
     if wanted is None and as_of is None:
         shown = await _newest_reported(house, reader, rounds)
     else:
         shown = next((one for one in rounds if one.value == wanted), None)
-    return Place(reader, rounds, _standpoint(house, shown, as_of))
+    if as_of is not None and as_of.startswith(EDITION):
+        as_of = found.moment.instant
+    today = house.day(as_of) if as_of else house.today()
+    return Place(reader, rounds, _standpoint(shown, today, is_past=as_of is not None), today)
 
 
-def _is_edition(as_of: str | None) -> bool:
-    return as_of is not None and as_of.startswith(EDITION)
-
-
-def _standpoint(house: House, shown: Round | None, as_of: str | None) -> Standpoint:
+def _standpoint(shown: Round | None, today: date, *, is_past: bool) -> Standpoint:
     if shown is not None and shown.end is not None:
         return Standpoint(shown.end, "round", shown)
-    day: date = house.day(as_of) if as_of else house.today()
-    return Standpoint(day, "as-of" if as_of else "today", shown)
+    return Standpoint(today, "as-of" if is_past else "today", shown)
 
 
 async def _newest_reported(house: House, reader: Reader, rounds: Sequence[Round]) -> Round | None:

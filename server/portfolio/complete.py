@@ -46,6 +46,7 @@ class Complete:
         unchanged."""
         if sent["resourceType"] == "Task" and self._task_type(sent):
             task = await self.labels(await self._task(sent, stood, look), stood, caller, look)
+            task = self._submitted(task, stood, caller) if self._task_type(sent) == "statusrapport" else task
             return self._dated(task, stood, caller, ("authoredOn", "lastModified"))
         labelled = await self.labels(sent, stood, caller, look)
         if sent["resourceType"] == "PlanDefinition" and self._of_portfolio(sent):
@@ -89,12 +90,27 @@ class Complete:
             task["businessStatus"] = {"coding": [{"system": system, "code": "oppfylt", "display": "Oppfylt"}]}
         return task
 
+    def _submitted(self, task: Resource, stood: Resource | None, caller: Caller) -> Resource:
+        """A report that was asked for, with when it was submitted: executionPeriod.end. Domain model 5.3. One that
+        the secretariat brings from the past was submitted when it says that it was changed."""
+        if stood is None or task["status"] not in ("in-progress", "completed"):
+            return task
+        period = task.get("executionPeriod", stood.get("executionPeriod", {}))
+        if task["status"] == "completed" != stood["status"] and period == stood.get("executionPeriod", {}):
+            stated = task.get("lastModified") if caller.role == "secretariat" else None
+            when = stated if stated and stated != stood.get("lastModified") else self._now()
+            period = {**period, "end": when}
+        return {**task, "executionPeriod": period} if period else task
+
+    def _now(self) -> str:
+        return self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+
     def _dated(self, sent: Resource, stood: Resource | None, caller: Caller, names: tuple[str | None, str]) -> Resource:
         """(created, changed) are the server's, but for the secretariat, who may state them (decision 12)."""
         created, changed = names
         resource = dict(sent)
         states = caller.role == "secretariat"
-        now = self.now().astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+        now = self._now()
         if created and not (states and created in sent):
             resource[created] = (stood or {}).get(created, now)
         if states and changed in sent:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from html import escape
 
 from server.access import CONFIDENTIALITY
+from server.portfolio import elements
+from server.portfolio.difference import Planned
 from server.portfolio.rounds import is_submitted
 from server.portfolio.states import context_code
 from server.portfolio.vocabulary import Vocabulary
@@ -20,13 +22,16 @@ from server.resource import Resource, references
 SEGMENTS = ("samstyre", "koordinere", "observere")
 _CHAPTERS = ("statusrapport", "leveranse", "avhengighet", "nytteforutsetning", "veikartaktivitet")
 _COLOURS = ("rod", "gul", "gronn")
+PLANNED_DATES = "nep-planned-dates"
+"""The extension on a section's entry that says what was planned for a delivery."""
 _NOT_COPIED = ("PractitionerRole", "Questionnaire", "QuestionnaireResponse", "Bundle")
 
 
 @dataclass(frozen=True)
 class Material:
     """What an edition is made of, as it stood: the round, its reports, their initiatives, the initiatives' Tasks,
-    whatever these point to (`others`, by reference), the computed figures and the manual ones."""
+    whatever these point to (`others`, by reference), the computed figures and the manual ones, and the dates that were
+    planned for the deliveries, by reference."""
 
     round: Resource
     reports: Sequence[Resource]
@@ -35,6 +40,7 @@ class Material:
     others: Mapping[str, Resource]
     figures: Sequence[Resource] = ()
     uptake: Sequence[Resource] = ()
+    planned: Mapping[str, Planned] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -154,9 +160,9 @@ class _Writer:
 
     def __post_init__(self) -> None:
         for report in self.material.reports:
-            self.report_of[_based_on(report)] = report
+            self.report_of[elements.based_on(report)] = report
         for task in self.material.tasks:
-            self.by_initiative.setdefault(_based_on(task), []).append(task)
+            self.by_initiative.setdefault(elements.based_on(task), []).append(task)
 
     def section(self, code: str, text: str, *, title: str = "", **parts: list[Resource]) -> Resource:
         """A section with its narrative; `parts` are entry and section, empty ones left out. R4 has no section
@@ -205,7 +211,7 @@ def _sections(writer: _Writer) -> Iterator[Resource]:
 def _summary(writer: _Writer) -> str:
     reports = writer.material.reports
     submitted = [one for one in reports if is_submitted(one)]
-    colours = Counter(_output_code(one, "status") for one in submitted)
+    colours = Counter(elements.code(elements.value(one.get("output"), "status")) for one in submitted)
     listed = ", ".join(
         f"{escape(writer.display('nep-traffic-light', colour).lower())}: {colours[colour]}" for colour in _COLOURS
     )
@@ -221,10 +227,24 @@ def _initiative(writer: _Writer, plan: Resource) -> Resource:
     name = f"PlanDefinition/{plan['id']}"
     report = writer.report_of.get(name)
     tasks = sorted(writer.by_initiative.get(name, []), key=_order)
-    kept = [task for task in tasks if _kind(task) in _CHAPTERS and _kind(task) != "statusrapport"]
-    entries = [_to(plan), *([_to(report)] if report is not None else []), *(_to(task) for task in kept)]
+    kept = [task for task in tasks if elements.kind(task) in _CHAPTERS and elements.kind(task) != "statusrapport"]
+    entries = [
+        _to(plan),
+        *([_to(report)] if report is not None else []),
+        *({**_dated(writer, task), **_to(task)} for task in kept),
+    ]
     text = _told(writer, plan, report, kept)
     return writer.section("tiltak", text, title=str(plan.get("title", writer.number(plan))), entry=entries)
+
+
+def _dated(writer: _Writer, task: Resource) -> Resource:
+    """What the edition says of a delivery's dates beside what the delivery says itself."""
+    dates = writer.material.planned.get(f"Task/{task['id']}")
+    if dates is None:
+        return {}
+    first = [{"url": "first", "valueDate": dates.first}] if dates.first else []
+    url = f"{writer.words.canonical}/StructureDefinition/{PLANNED_DATES}"
+    return {"extension": [{"url": url, "extension": [*first, {"url": "moves", "valueUnsignedInt": dates.moves}]}]}
 
 
 def _told(writer: _Writer, plan: Resource, report: Resource | None, tasks: Sequence[Resource]) -> str:
@@ -240,10 +260,13 @@ def _told(writer: _Writer, plan: Resource, report: Resource | None, tasks: Seque
             if _word(writer, report, code)
         ]
         parts.append(f"<p>{'. '.join(said)}.</p>" if said else "")
-    counted = [task for task in tasks if _kind(task) == "leveranse" and task.get("status") not in _NOT_COUNTED]
+    counted = [task for task in tasks if elements.kind(task) == "leveranse" and task.get("status") not in _NOT_COUNTED]
     if counted:
         done = sum(task.get("status") == "completed" for task in counted)
         parts.append(f"<p>{done} av {len(counted)} leveranser.</p>")
+    moved = sum(bool(dates.moves) for task in counted if (dates := writer.material.planned.get(f"Task/{task['id']}")))
+    if moved:
+        parts.append(f"<p>{moved} {'leveranse' if moved == 1 else 'leveranser'} med flyttet dato.</p>")
     return "".join(parts)
 
 
@@ -287,7 +310,7 @@ def _to(resource: Resource) -> Resource:
 def _order(task: Resource) -> tuple[int, str, str]:
     """By chapter, then by the number that the last report gave it: 001:NEP-0001:LEV:2 comes before …:10; a
     prerequisite's number is its code. What was never imported goes by its first identifier."""
-    kind = _kind(task)
+    kind = elements.kind(task)
     identifiers = task.get("identifier", [])
     imported = [one for one in identifiers if str(one.get("system", "")).endswith("/sid/import")]
     value = str(next((one.get("value", "") for one in (*imported[::-1], *identifiers)), ""))
@@ -299,31 +322,10 @@ def _order(task: Resource) -> tuple[int, str, str]:
     )
 
 
-def _kind(task: Resource) -> str:
-    codings = task.get("code", {}).get("coding", [])
-    return str(next((one.get("code", "") for one in codings if one.get("system", "").endswith("/nep-task-type")), ""))
-
-
-def _based_on(task: Resource) -> str:
-    return str(next((one.get("reference", "") for one in task.get("basedOn", [])), ""))
-
-
-def _output(report: Resource, code: str) -> Resource:
-    for slot in report.get("output", []):
-        if any(coding.get("code") == code for coding in slot.get("type", {}).get("coding", [])):
-            return dict(slot)
-    return {}
-
-
-def _output_code(report: Resource, code: str) -> str:
-    codings = _output(report, code).get("valueCodeableConcept", {}).get("coding", [])
-    return str(codings[0].get("code", "")) if codings else ""
-
-
 def _word(writer: _Writer, report: Resource, code: str) -> str:
     """The printed word of an output, else its code's display."""
-    concept = _output(report, code).get("valueCodeableConcept", {})
-    return str(concept.get("text") or writer.display("nep-traffic-light", _output_code(report, code)))
+    concept = elements.value(report.get("output"), code) or {}
+    return str(concept.get("text") or writer.display("nep-traffic-light", elements.code(concept)))
 
 
 def _last(canonical: str) -> str:

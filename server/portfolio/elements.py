@@ -65,9 +65,11 @@ def value_of(element: Element) -> Any:
 
 
 def kind(task: Element) -> str:
-    """The first code of Task.code: leveranse, avhengighet …"""
-    codings = task.get("code", {}).get("coding", [{}])
-    return str(codings[0].get("code", ""))
+    """The nep-task-type of Task.code, wherever it stands among the codings: leveranse, avhengighet …; else the first
+    code there is, "" for none."""
+    codings = task.get("code", {}).get("coding", ())
+    own = (one for one in codings if str(one.get("system", "")).endswith("/nep-task-type"))
+    return str(next(own, codings[0]).get("code", "")) if codings else ""
 
 
 def due(task: Element) -> str | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from server.interaction.around import Around
 from server.interaction.engine import Engine, Reading
 from server.outcome import Issue
+from server.portfolio.gather import Pair, on
 from server.resource import Resource, restored
 from server.search.query import Query
 from server.search.urls import query_of
@@ -36,12 +37,14 @@ async def open_rounds(engine: Engine, snapshot: Snapshot) -> list[str]:
     return [one["value"] for round in rounds for one in round.get("identifier", []) if one.get("system") == system]
 
 
-async def remarks(engine: Engine, snapshot: Snapshot, round: str) -> list[Remarked]:
-    """One for each submitted report of the round, those with most to look at first."""
+async def remarks(engine: Engine, snapshot: Snapshot, round: str, population: Iterable[Pair] = ()) -> list[Remarked]:
+    """One for each submitted report of the round and of the initiatives that `population` finds, those with most to
+    look at first."""
     asked = [
         ("code", _type(engine, "statusrapport")),
         ("group-identifier", f"{_round_system(engine)}|{round}"),
         ("status", "completed"),
+        *on(population),
     ]
     around = Around(engine, Reading(engine.store, snapshot), (), {}, [])
     found = [await _remarked(engine, snapshot, around, report) async for report in _found(engine, snapshot, asked)]

@@ -128,8 +128,15 @@ def settled(words: Vocabulary, report: Resource, now: str) -> Resource:
     return {**kept, "status": "cancelled", "statusReason": reason, "lastModified": now}
 
 
+def approved(words: Vocabulary, report: Resource, now: str) -> Resource:
+    """A submitted report as the secretariat approves it; why it was once returned stands in its history alone. `now`:
+    an instant."""
+    kept = {name: value for name, value in report.items() if name != "statusReason"}
+    return {**kept, "businessStatus": words.concept("nep-report-status", "godkjent"), "lastModified": now}
+
+
 def reopened(words: Vocabulary, report: Resource, reason: str, now: str) -> Resource:
-    """A locked report given back to its owner for a correction."""
+    """A submitted or locked report given back to its owner for a correction."""
     return {
         **report,
         "status": "in-progress",

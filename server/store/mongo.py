@@ -2,8 +2,8 @@
 
 A snapshot is a transaction that reads: all its commands see one state of the database, on every kind of server that
 has transactions. It begins with the clock, so that a look-up in it is two round trips, and `current` is one. A unit
-that creates is three: the clock, the documents, the commit; what it refers to is one more when it is not known, and
-records are one more, for the clock to name the chain's new head.
+that creates is three, its records included: the clock; the documents, with the chain's new head for the clock (before
+MongoDB 8.0 two commands); the commit. What it refers to is one more when it is not known.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ _GRACE = 2.0
 class MongoStore:
     """The Store in the database that `url` names. Several processes may share it.
 
-    `time_limit`: seconds that one search may take. `patience`: seconds to wait for a server that can be written to, or
-    for other processes' commits. `now`: the clock, microseconds since 1970. `options` are for the driver.
+    `time_limit`: seconds that one search may take. `patience`: seconds to wait for a connection, or for other
+    processes' commits. `now`: the clock, microseconds since 1970. `options` are for the driver.
     """
 
     def __init__(

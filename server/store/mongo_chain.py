@@ -1,6 +1,6 @@
 """The record's chain in MongoDB: one lane, for the clock's document puts all processes' commits in one line. A link
 stands on the first record of its unit. The clock holds the newest, for the next to build upon: a second change of that
-document, once for all units of a transaction."""
+document, once for all units of a transaction, in the command that inserts them."""
 
 from __future__ import annotations
 

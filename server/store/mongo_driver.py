@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, Protocol
+from itertools import groupby
+from typing import Any, Literal, NamedTuple, Protocol
 from urllib.parse import parse_qs, urlsplit
 
 import pymongo
@@ -29,12 +30,44 @@ from pymongo.write_concern import WriteConcern
 
 from server.store.store import Unavailable
 
-__all__ = ["ConnectionFailure", "Driver", "DuplicateKeyError", "Name", "PyMongoError", "Session", "failure"]
+__all__ = [
+    "Alter",
+    "ConnectionFailure",
+    "Driver",
+    "DuplicateKeyError",
+    "Insert",
+    "Name",
+    "PyMongoError",
+    "Session",
+    "failure",
+]
 
 Name = Literal["motor", "pymongo"]
 Document = dict[str, Any]
 Update = tuple[Mapping[str, Any], Mapping[str, Any]]
 """Filter and change, for all documents that the filter finds."""
+
+
+class Insert(NamedTuple):
+    """A document that is new."""
+
+    collection: str
+    document: Mapping[str, Any]
+
+
+class Alter(NamedTuple):
+    """A change of all documents that the filter finds."""
+
+    collection: str
+    filter: Mapping[str, Any]
+    change: Mapping[str, Any]
+
+
+_BULK_WRITE = 25
+"""The wire version of MongoDB 8.0, whose command bulkWrite writes to several collections in one round trip."""
+_NO_SUCH_COMMAND = frozenset((59, 115))
+"""Of a server of 8.0 that still works as its predecessor, in the midst of an upgrade."""
+_WRITE_CONFLICT = 112
 
 # Of a server that says a command makes no sense to it: our own bug, which waiting does not mend.
 _OUR_OWN = frozenset((2, 9, 14, 17, 31, 40, 52, 59, 72, 168))
@@ -54,14 +87,14 @@ class Session(Protocol):
 class Driver:
     """One database. All methods may raise PyMongoError; `failure` says what that is to the store's caller.
 
-    `patience`: seconds to wait for a server that can be written to. `silence`: seconds that a server may take to
-    answer. What the address itself says of them goes before; but of nothing that durability rests on.
+    `patience`: seconds to wait for a connection. `silence`: seconds that a command may take, the wait for a server that
+    can be written to and a second try included. What the address itself says of them goes before; but of nothing that
+    durability rests on.
     """
 
     def __init__(self, url: str, name: Name, *, patience: float, silence: float, **options: Any) -> None:
         asked = {option.lower() for option in parse_qs(urlsplit(url).query)}
         limits = {
-            "serverSelectionTimeoutMS": int(patience * 1000),
             "connectTimeoutMS": int(patience * 1000),
             "timeoutMS": int(silence * 1000),
             "appname": "portfolio-registry",
@@ -72,13 +105,16 @@ class Driver:
         client: Any = AsyncIOMotorClient if name == "motor" else AsyncMongoClient
         self._client: Any = client(url, **safe, **given, **options)
         self._database: Any = self._client[database_of(url)]
+        self._bulk = False
 
     async def close(self) -> None:
         await _awaited(self._client.close())
 
     async def hello(self) -> Document:
         """What the server says of itself."""
-        return dict(await self._client.admin.command("hello"))
+        said = dict(await self._client.admin.command("hello"))
+        self._bulk = said.get("maxWireVersion", 0) >= _BULK_WRITE
+        return said
 
     async def begin(self) -> Session:
         """A session in a transaction that sees one state of the database."""
@@ -135,6 +171,36 @@ class Driver:
         )
         return list(await cursor.to_list(None))
 
+    async def write(self, writes: Sequence[Insert | Alter], session: Session) -> int:
+        """Does all of it in this order, from MongoDB 8.0 on in one round trip, before in one for each run of alike; the
+        number of documents that the filters found. Raises DuplicateKeyError as insert does."""
+        runs = [(name, list(run)) for name, run in groupby(writes, key=lambda one: (type(one), one.collection))]
+        if len(runs) > 1 and self._bulk:
+            return await self._bulk_write(writes, session)
+        found = 0
+        for (kind, collection), run in runs:
+            if kind is Insert:
+                await self.insert(collection, [one.document for one in run if isinstance(one, Insert)], session)
+            else:
+                updates = [(one.filter, one.change) for one in run if isinstance(one, Alter)]
+                found += await self.update(collection, updates, session)
+        return found
+
+    async def _bulk_write(self, writes: Sequence[Insert | Alter], session: Session) -> int:
+        places = {collection: place for place, collection in enumerate(dict.fromkeys(one.collection for one in writes))}
+        spaces = [{"ns": f"{self._database.name}.{collection}"} for collection in places]
+        command = {"bulkWrite": 1, "errorsOnly": True, "nsInfo": spaces, "ops": [_op(one, places) for one in writes]}
+        try:
+            answer = await self._client.admin.command(command, session=session)
+        except OperationFailure as error:
+            if error.code not in _NO_SUCH_COMMAND:
+                raise
+            self._bulk = False
+            raise _anew(str(error), error.code) from error
+        for fault in answer["cursor"]["firstBatch"]:
+            raise _of_one_write(fault)
+        return int(answer["nMatched"])
+
     async def insert(self, collection: str, documents: Sequence[Mapping[str, Any]], session: Session) -> None:
         """Raises DuplicateKeyError where an index that is unique has one already."""
         try:
@@ -190,6 +256,25 @@ def database_of(url: str) -> str:
     if not name:
         raise ValueError("it names no database")
     return str(name)
+
+
+def _op(one: Insert | Alter, places: Mapping[str, int]) -> Document:
+    if isinstance(one, Insert):
+        return {"insert": places[one.collection], "document": one.document}
+    return {"update": places[one.collection], "filter": one.filter, "updateMods": one.change, "multi": True}
+
+
+def _of_one_write(fault: Mapping[str, Any]) -> OperationFailure:
+    """What bulkWrite says of a write that failed."""
+    text, code = str(fault.get("errmsg")), fault.get("code")
+    if code == _DUPLICATE:
+        return DuplicateKeyError(text, code, fault)
+    return _anew(text, code) if code == _WRITE_CONFLICT else OperationFailure(text, code, fault)
+
+
+def _anew(text: str, code: int | None) -> OperationFailure:
+    """An error after which the transaction is to be tried from its start."""
+    return OperationFailure(text, code, {"errorLabels": ["TransientTransactionError"]})
 
 
 async def _awaited(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 A criterion becomes a condition on one version document, its rows asked for by $elemMatch, so that the index of their
 kind finds them by key and value; the server chooses which index drives, and checks the other conditions on each.
+Several values are an $or of such conditions, and not an $or within one: each branch then has its index.
 
 A Chain or _has is asked in two steps: what it leads through is a search of its own, answered first (`questions`, the
 innermost before what it stands in), and its answer becomes a list in the condition. Each step has its index, and its
@@ -206,12 +207,11 @@ def _chain(chain: Chain, answers: Answers) -> Document:
         return _NEVER
     if not chain.canonical:
         return _row("reference", {"key": chain.key, "target": {"$in": sorted(target for target, _ in links)}})
-    return _row(
-        "reference",
-        {
-            "key": chain.key,
-            "$or": [{"target": {"$in": some}, "version": version} for version, some in _by_version(links).items()],
-        },
+    return any_of(
+        [
+            _row("reference", {"key": chain.key, "target": {"$in": some}, "version": version})
+            for version, some in _by_version(links).items()
+        ]
     )
 
 
@@ -274,7 +274,7 @@ def _found(clause: Clause, resource_type: str) -> Document:
         return any_of([_written(value) for value in clause.values if isinstance(value, Span)])
     if clause.kind == "composite":
         return any_of([_composite(value) for value in clause.values if isinstance(value, Composite)])
-    return _row(clause.kind, {"key": clause.key, **_any_value(clause)})
+    return any_of([_row(clause.kind, {"key": clause.key, **value}) for value in _values(clause)])
 
 
 def _any_value(clause: Clause) -> Document:
@@ -289,6 +289,8 @@ def _values(clause: Clause) -> list[Document]:
             return _tokens(value for value in clause.values if isinstance(value, Token))
         case Reference():
             return _references(value for value in clause.values if isinstance(value, Reference))
+        case Uri():
+            return [one for value in clause.values if isinstance(value, Uri) for one in _uri(clause.op, value.value)]
         case _:
             return [_value(clause, value) for value in clause.values]
 
@@ -302,9 +304,7 @@ def _value(clause: Clause, value: Value) -> Document:
         case Quantity():
             unit = _unit(value)
             return {"$and": [_number(value.span), *unit]} if unit else _number(value.span)
-        case Uri():
-            return _uri(clause.op, value.value)
-        case Token() | Reference() | Composite():
+        case Token() | Reference() | Uri() | Composite():
             raise ValueError(f"{value} is no single value of a row.")
         case _:
             assert_never(value)
@@ -359,14 +359,14 @@ def _literally(text: str) -> str:
     return re.escape(text).replace("\0", r"\x00")
 
 
-def _uri(op: str, value: str) -> Document:
+def _uri(op: str, value: str) -> list[Document]:
     if op == "above":
-        return {"value": {"$in": above(value)}}
+        return [{"value": {"$in": above(value)}}]
     if op != "below":
-        return {"value": value}
+        return [{"value": value}]
     if value.endswith("/"):
-        return {"value": _starting(value)}
-    return {"$or": [{"value": value}, *({"value": _starting(value + boundary)} for boundary in "/|")]}
+        return [{"value": _starting(value)}]
+    return [{"value": value}, *({"value": _starting(value + boundary)} for boundary in "/|")]
 
 
 def _unit(value: Quantity) -> list[Document]:
@@ -496,7 +496,7 @@ def index_of(criterion: Criterion) -> str | None:
         case Chain():
             return "reference_rows"
         case Has():
-            return "uri_rows" if criterion.canonical else "newest"
+            return "uri_rows" if criterion.canonical else "numbered"
         case AnyOf():
             names = [index_of(part) for part in criterion.criteria]
             found = [name for name in names if name is not None]
@@ -511,7 +511,7 @@ def _index_of_clause(clause: Clause) -> str | None:
     if clause.negated or clause.op in ("missing", "contains"):
         return None
     if clause.kind == "id":
-        return "newest"
+        return "numbered"
     if clause.key.endswith("._lastUpdated"):
         return "updated"
     if clause.kind == "composite":

@@ -26,7 +26,7 @@ from server.search.query import Query
 from server.store import mongo_read
 from server.store.chain import GENESIS, linked
 from server.store.instants import instant_text, microseconds
-from server.store.mongo_driver import Driver, Session, Update
+from server.store.mongo_driver import Alter, Driver, Insert, Session
 from server.store.mongo_read import Reader
 from server.store.mongo_schema import KINDS, MARK, OPEN, STATE, VERSIONS, Document, rows
 from server.store.store import (
@@ -90,7 +90,7 @@ class Working:
     _fresh: list[RawBSONDocument] = field(default_factory=list)
     _fresh_refs: set[str] = field(default_factory=set)
     _fresh_bytes: int = 0
-    _endings: list[Update] = field(default_factory=list)
+    _endings: list[Alter] = field(default_factory=list)
     # What conditions found since the last write: many units that wait together ask the same.
     _found_ids: dict[Query, frozenset[str]] = field(default_factory=dict)
 
@@ -139,17 +139,16 @@ class Working:
         self.known.update((one["ref"], self._first - 1) for one in found if one["state"] == "now")
 
     async def finished(self) -> None:
-        """All that waits is written, and the clock says what was really used."""
-        await self._flush()
+        """All that waits is written, and with it what the clock is to say: what was really used, the chain's head."""
         used = {"sequence": self.sequence, "instant": self.instant}
         self._changed |= {name: value for name, value in used.items() if self.clock[name] != value}
-        if self._changed:
-            await self.driver.changed(STATE, "clock", {"$set": self._changed}, self.session)
+        await self._flush([Alter(STATE, {"_id": "clock"}, {"$set": self._changed})] if self._changed else [])
 
-    @property
-    def used(self) -> bool:
-        """Whether there is anything to commit."""
-        return self.sequence >= self._first
+    async def left(self) -> None:
+        """Instead of `finished`, of a transaction that is committed without writing a unit: the clock as it stood."""
+        newest = await self.driver.find(VERSIONS, {}, {"at": 1}, sort=[("_id", -1)], limit=1, session=self.session)
+        self.instant = newest[0]["at"] if newest else 0
+        await self.finished()
 
     async def write(self, unit: Unit) -> tuple[Version, ...]:
         """As Store.commit, up to the commit. Whatever it raises, nothing of the unit was written."""
@@ -288,7 +287,8 @@ class Working:
         stood = self._standing.get(ref, Stands())
         if stood.version:
             change = {"until": sequence} if stood.deleted else {"until": sequence, "state": "was"}
-            self._endings.append(({"ref": ref, "until": OPEN, "version": stood.version}, {"$set": change}))
+            standing = {"ref": ref, "until": OPEN, "version": stood.version}
+            self._endings.append(Alter(VERSIONS, standing, {"$set": change}))
         self._standing[ref] = Stands(version.version_id, version.deleted)
         if version.deleted:
             self._changed["deletion"] = sequence
@@ -301,16 +301,20 @@ class Working:
         self._fresh.append(document)
         self._fresh_bytes += len(document.raw)
 
-    async def _flush(self) -> None:
-        """Endings first: a resource has one open version at any time."""
+    async def _flush(self, last: Sequence[Alter] = ()) -> None:
+        """Endings first: a resource has one open version at any time. Then what is new, then what is `last`."""
         if self._fresh or self._endings:
             self._found_ids.clear()
-        for some in _parts(self._endings):
-            ended = await self.driver.update(VERSIONS, some, self.session)
-            if ended != len(some):
-                raise RuntimeError(f"{len(some)} versions were to be ended, {ended} were found.")
-        for fresh in _parts(self._fresh):
-            await self.driver.insert(VERSIONS, fresh, self.session)
+        waiting: list[Insert | Alter] = [
+            *self._endings,
+            *(Insert(VERSIONS, document) for document in self._fresh),
+            *last,
+        ]
+        found = 0
+        for some in _parts(waiting):
+            found += await self.driver.write(some, self.session)
+        if (expected := len(self._endings) + len(last)) != found:
+            raise RuntimeError(f"{expected} documents were to be changed, {found} were found.")
         self._endings, self._fresh, self._fresh_refs, self._fresh_bytes = [], [], set(), 0
 
     async def holds(self, versions: Sequence[Version]) -> bool:

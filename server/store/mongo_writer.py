@@ -195,6 +195,10 @@ class _Attempts:
             self._writer.leave = bool(working.clock["yields"])
             if self._claimed is not None and (versions := _any_version(self._claimed)):
                 if await working.holds(versions):
+                    # It may be seen before a majority has it, and an election could still take it back: it is
+                    # acknowledged once a transaction that came after it is durable.
+                    await working.left()
+                    await self._commit(session, self._claimed)
                     return self._claimed
                 self._claimed = None
             results = [await self._done(job, working) for job in self._batch]

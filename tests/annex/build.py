@@ -67,10 +67,19 @@ def tasks(text: str) -> list[Resource]:
     ]  # fmt: skip
 
 
-def document(plan: Resource, *tasks: Resource, title: str = "Porteføljerapport", **report: Any) -> Resource:
-    """The Composition with one initiative in its chapter Samstyre, and all resources."""
+def planned(first: str, moves: int) -> Resource:
+    """What an edition says of a delivery's dates."""
+    parts = [{"url": "first", "valueDate": first}, {"url": "moves", "valueUnsignedInt": moves}]
+    return {"url": f"{C}/StructureDefinition/nep-planned-dates", "extension": parts}
+
+
+def document(
+    plan: Resource, *tasks: Resource, title: str = "Porteføljerapport", dates: Resource | None = None, **report: Any
+) -> Resource:
+    """The Composition with one initiative in its chapter Samstyre, and all resources. `dates`: of all its entries."""
     held = [plan, *tasks]
-    entries = [{"reference": f"{one['resourceType']}/{one['id']}"} for one in held]
+    said: Resource = {"extension": [dates]} if dates else {}
+    entries = [{"reference": f"{one['resourceType']}/{one['id']}", **said} for one in held]
     composition = {
         "resourceType": "Composition",
         "id": "rapport-2021-11",

@@ -12,7 +12,7 @@ from server.annex.html import page
 from server.annex.layout import paper
 from server.annex.tables import FORMS, Annex, annex
 from server.resource import Resource
-from tests.annex.build import HOSTILE, document, initiative, saying
+from tests.annex.build import HOSTILE, document, initiative, planned, saying, tasks
 from tests.pages.html import Node, parse
 from tests.pages.test_browser import AXE, RULES, browser, faults, opened  # noqa: F401
 
@@ -73,6 +73,17 @@ def test_days_and_amounts_are_written_as_in_norwegian(facts: Annex) -> None:
     text = html_of(facts)
     assert ">28,3<" in text
     assert ">01.12.2022<" in text
+
+
+@pytest.mark.parametrize(
+    ("moves", "text"),
+    [(0, "01.12.2022"), (1, "01.12.2022 (først 31.12.2021, flyttet 1 gang)"),
+     (2, "01.12.2022 (først 31.12.2021, flyttet 2 ganger)")],
+)  # fmt: skip
+def test_a_date_that_was_moved_says_from_when_and_how_often(moves: int, text: str) -> None:
+    of = document(initiative("Tiltak"), *tasks("Journal"), dates=planned("2021-12-31", moves))
+    table = page_of(annex(of)).one("table", class_="deliveries")
+    assert table.one("td", class_="date").text == text
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)

@@ -5,6 +5,7 @@ Debian's Chromium is driven by Playwright against a real server on loopback.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import socket
@@ -18,6 +19,10 @@ from pathlib import Path
 import axe_core_python
 import pytest
 from playwright.sync_api import sync_playwright
+
+from server.app import engine_of, rounds_of, store_of
+from server.load import publish_closed
+from tests.pages.conftest import settings_in
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -41,19 +46,46 @@ PAGES = {
     "unknown": "/tiltak/NEP-9999",
     "nowhere": "/nowhere",
     "sign-in": "/logg-inn?next=/",
+    "reviewed": "/runder/2021-11/gjennomgang/NEP-0010",
+    "disagreements": "/avvik?round=2021-11",
     "account": "/konto",
     "signed-out": "/logg-ut",
+    "rounds": "/runder",
+    "round": "/runder/2021-11?state=kladd",
+    "editions": "/utgaver",
+    "edition": "/utgaver/2021-11",
 }
-SIGNED_IN = {"account": "/konto", "with a form": "/logg-inn", "nothing": PAGES["nothing"]}
+SIGNED_IN = {
+    "account": "/konto",
+    "queue": "/runder/2021-11/gjennomgang?page=2",
+    "with a form": "/logg-inn",
+    "nothing": PAGES["nothing"],
+}
 
 
 @pytest.fixture(scope="module")
-def address(portfolio):
-    """A server of its own over the same database, on a free port."""
+def published(portfolio, tmp_path_factory):
+    """A copy of the portfolio, its round with an edition."""
+    folder = shutil.copytree(portfolio, tmp_path_factory.mktemp("browser") / "copy")
+
+    async def publish():
+        settings = settings_in(folder)
+        store = store_of(settings)
+        await store.open()
+        assert await publish_closed(engine_of(settings, store), rounds_of(settings)) == ["Bundle/rapport-2021-11"]
+        await store.close()
+
+    asyncio.run(publish())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(published):
+    """A server over it, on a free port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    given = {"STORE": f"sqlite:///{portfolio}/portfolio.db", "KEYS": f"{portfolio}/keys", "PORT": str(port)}
+    given = {"STORE": f"sqlite:///{published}/portfolio.db", "KEYS": f"{published}/keys", "PORT": str(port)}
     environment = os.environ | {f"PORTFOLIO_{name}": text for name, text in given.items()}
     environment["PORTFOLIO_HOST"] = "127.0.0.1"
     server = subprocess.Popen(
@@ -147,6 +179,42 @@ def test_signing_in_and_out_needs_no_script_and_axe_finds_no_fault(address, brow
     assert not window.context.cookies()
     window.context.close()
     assert wrong == []
+
+
+def test_the_forms_of_a_round_come_back_with_their_faults_in_reach(address, browser, tmp_path):
+    """Without a script: the summary of faults has the focus, and leads to the field. Nothing is opened or closed."""
+    window = opened(browser, locale="nb-NO", viewport={"width": 320, "height": 900})
+    window.goto(f"{address}/logg-inn?next=/runder")
+    window.select_option("select", "secretariat")
+    window.locator("main button").click()
+    window.fill("#number", "2026 11")
+    window.locator("#opening button").click()
+    wrong = _judged(window, "a refused opening", tmp_path)
+    assert window.locator(":focus").get_attribute("class") == "errors"
+    window.locator(".errors a").first.click()
+    assert window.evaluate("document.querySelector(':target').id") == "number"
+    for name, text in {"number": "2026-11", "title": "November 2026", "start": "2026-11-01", "end": "2026-11-30",
+                       "initiatives": "status=active&context=samstyre"}.items():  # fmt: skip
+        window.fill(f"#{name}", text)
+    window.locator("#opening button").click()
+    assert window.locator("#preview tbody tr").count() == 11
+    wrong += _judged(window, "a preview", tmp_path)
+    window.goto(f"{address}/runder/2021-11?state=kladd")
+    window.locator("#correcting button").click()
+    assert window.locator(".errors a").count() == 2
+    window.set_viewport_size({"width": 1280, "height": 900})
+    wrong += _judged(window, "a refused correction", tmp_path)
+    window.context.close()
+    assert wrong == []
+
+
+def _judged(window, name, folder):
+    """What is wrong of the page as it stands in the window."""
+    window.evaluate(AXE.read_text("utf-8"))
+    width = window.viewport_size["width"]
+    wide = window.evaluate("document.documentElement.scrollWidth") > width
+    window.screenshot(path=folder / f"{name}.png")
+    return [*([f"{name} is wider than {width} px"] if wide else []), *faults(window, name, RULES)]
 
 
 def test_no_initiative_hangs_over_the_edge_of_a_phone(address, browser):

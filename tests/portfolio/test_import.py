@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from openpyxl import Workbook
 
+from server.portfolio import elements
 from tests.portfolio.registry import Registry, loaded, registry_in
 from tests.portfolio.sheets import NUMBER, PROJECT, REPORT, ROUND, C, delivery, dependency, identifier, rows
 
@@ -39,6 +40,29 @@ def test_importing_again_changes_nothing(store: Path, portfolio: Registry, tmp_p
     }
     entries = [entry for story in after.values() for entry in story["entry"]]
     assert {entry["resource"]["meta"]["versionId"] for entry in entries} == {"1"}
+
+
+def test_the_report_of_2023_is_loaded_upon_what_stands(store: Path, portfolio: Registry, tmp_path: Path) -> None:
+    """Its form leaves the phase out, which is carried on with a remark, and the strategy, which goes (decision 15)."""
+    folder, data = Path(shutil.copytree(store, tmp_path / "copy")), REPORT.parent
+    (before,) = portfolio.matches(f"PlanDefinition?identifier={C}/sid/tiltaksnummer|NEP-0012")
+    opened, unit = loaded(folder, data / "round-2023-09.json", data / "epj-loftet-2023-09")
+    assert (opened.refused, unit.refused) == ([], [])
+    assert [remark for remark in unit.remarks if "left-out-carried" in remark]
+    (again,) = loaded(folder, data / "epj-loftet-2023-09")
+    assert {what.rpartition(": ")[2] for what in again.counts} == {"unchanged"}
+    with registry_in(folder) as registry:
+        (after,) = registry.matches(f"PlanDefinition?identifier={C}/sid/tiltaksnummer|NEP-0012")
+        for kept in ("segment", "livslop", "fase"):
+            assert elements.context(after, kept) == elements.context(before, kept) is not None
+        assert elements.context(before, "innforingsstrategi") is not None
+        assert elements.context(after, "innforingsstrategi") is None
+        assert "end" in before["effectivePeriod"]
+        assert "effectivePeriod" not in after
+        asked = f"Task?code=leveranse&based-on=PlanDefinition/{after['id']}&status"
+        assert (registry.total(f"{asked}=completed"), registry.total(f"{asked}:not=cancelled")) == (1, 15)
+        (report,) = registry.matches(f"Task?code=statusrapport&group-identifier={C}/sid/runde|2023-09")
+        assert (report["status"], elements.code(report["businessStatus"])) == ("completed", "innsendt")
 
 
 def workbook(folder: Path, target: Path) -> Path:

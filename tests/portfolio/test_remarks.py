@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import BASE
 from tests.portfolio.registry import Registry, registry_in
+from tests.portfolio.sheets import C
 
 Remark = tuple[str, str, str]
 """(tiltaksnummer, rule, "Type/id")"""
@@ -97,6 +98,15 @@ def test_without_a_round_it_is_the_open_one_and_there_is_none(enforced: Registry
 
 def test_an_unknown_round_has_no_reports(enforced: Registry) -> None:
     assert enforced.get("Task/$remarks?round=1999-01")["parameter"] == []
+
+
+def test_a_population_narrows_it_to_its_initiatives(enforced: Registry, reports: list[Any]) -> None:
+    asked = f"population=identifier%3D{C}/sid/tiltaksnummer%7CNEP-0030,{C}/sid/tiltaksnummer%7CNEP-0032"
+    found = enforced.get(f"Task/$remarks?round=2021-11&{asked}")["parameter"]
+    assert [one["part"] for one in found] == [one for one in reports if one[0]["valueReference"]["display"][-2:] in
+                                              ("30", "32")]  # fmt: skip
+    with pytest.raises(AssertionError, match="colour"):
+        enforced.get("Task/$remarks?round=2021-11&population=colour%3Dred")
 
 
 def test_it_is_the_secretariats(enforced: Registry) -> None:

@@ -13,9 +13,11 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from joserfc.jwk import OKPKey
 
+from server.annex.tables import annex
 from server.app import engine_of, rounds_of, store_of
 from server.editions import faults, keys_from, keys_of
 from server.load import load, publish_closed
@@ -241,6 +243,54 @@ class TestClosing:
         assert answer.status_code == 422
 
 
+class TestSubmitting:
+    def test_the_server_says_when_a_report_was_submitted(self, office: Office) -> None:
+        """executionPeriod.end: at each submission anew, kept at the approval and the close, gone where none came."""
+        office.open("2026-11", TWO)
+        assert "executionPeriod" not in office.report("2026-11", "NEP-0025")
+        vest = office.client("reporter", "983658725")
+        first = self.send(office, vest)
+        assert first["executionPeriod"]["end"] == first["lastModified"]
+        office.put({**first, "status": "in-progress", "businessStatus": returned(first), "statusReason": LACKING})
+        again = self.send(office, vest)
+        assert again["executionPeriod"]["end"] > first["executionPeriod"]["end"]
+        assert self.send(office, vest) == again, "sent again unchanged, it was submitted when it was"
+        forged = {**again, "executionPeriod": {"end": "2026-11-01T00:00:00Z"}}
+        refused = office.put(forged, vest)
+        assert (refused.status_code, places(refused)) == (403, ["Task.executionPeriod"])
+        office.close("2026-11", flag("force", True))
+        assert office.report("2026-11", "NEP-0025")["executionPeriod"] == again["executionPeriod"]
+        assert "executionPeriod" not in office.report("2026-11", "NEP-0012")
+
+    def test_one_of_the_past_was_submitted_when_the_secretariat_says(self, office: Office) -> None:
+        office.open("2026-11", TWO)
+        report = office.report("2026-11", "NEP-0025")
+        del report["businessStatus"]
+        times = {"authoredOn": "2026-11-01T08:00:00Z", "lastModified": "2026-11-20T10:00:00Z"}
+        answer = office.put({**report, **times, "status": "completed", "output": OUTPUT})
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["executionPeriod"] == {"end": "2026-11-20T10:00:00Z"}
+
+    def send(self, office: Office, by: httpx.AsyncClient) -> Resource:
+        """The report as its owner's system pushes it: it says nothing of when."""
+        report = office.report("2026-11", "NEP-0025")
+        own = ("businessStatus", "executionPeriod", "statusReason")
+        kept = {name: item for name, item in report.items() if name not in own}
+        answer = office.put({**kept, "status": "completed", "output": OUTPUT}, by)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+
+OUTPUT = [output("status", "gul"), output("risiko", "gronn"), output("kommentar", "")]
+OUTPUT[2] = {"type": OUTPUT[2]["type"], "valueMarkdown": "Etter planen."}
+LACKING = {"coding": [{"system": f"{C}/CodeSystem/nep-status-reason", "code": "mangelfull"}]}
+
+
+def returned(report: Resource) -> Resource:
+    (coding,) = report["businessStatus"]["coding"]
+    return {"coding": [{**coding, "code": "returnert", "display": "Returnert"}]}
+
+
 class TestEdition:
     def test_november_2021_holds_all_forty(self, office: Office) -> None:
         edition = office.close("2021-11").json()
@@ -320,6 +370,37 @@ class TestEdition:
         engine = office._app.state.engine
         _, faults = office.run(engine.store.check(engine.indexer.indexed))
         assert faults == []
+
+
+class TestPlannedDates:
+    def test_an_edition_says_what_was_first_planned_and_how_often_it_was_moved(self, office: Office) -> None:
+        moved, *stayed = office.found("Task?code=leveranse&based-on:PlanDefinition.title=HELIKS&due:missing=false")
+        first = moved["restriction"]["period"]["end"]
+        for day in ("2027-01-31", "2027-06-30"):
+            moved = office.put({**moved, "restriction": {"period": {"end": day}}}).json()
+        office.open("2026-11", TWO)
+        edition = office.close("2026-11", flag("force", True)).json()
+        said = planned_dates(edition)
+        assert said[f"Task/{moved['id']}"] == {"first": first, "moves": 2}
+        assert stayed
+        for task in stayed:
+            assert said[f"Task/{task['id']}"] == {"first": task["restriction"]["period"]["end"], "moves": 0}
+        assert len(said) == len(office.found(f"Task?code=leveranse&based-on:PlanDefinition.{TWO['valueString']}"))
+        (row,) = [row for row in annex(edition).rows("deliveries") if row["moves"] == 2]
+        assert (row["first_due_date"], row["due_date"]) == (first, "2027-06-30")
+
+
+def planned_dates(edition: Resource) -> dict[str, Resource]:
+    """What its sections say of deliveries, by reference: part -> value."""
+    sections = [one for part in edition["entry"][0]["resource"]["section"] for one in part.get("section", [])]
+    return {
+        entry["reference"]: {
+            part["url"]: part.get("valueDate", part.get("valueUnsignedInt")) for part in said["extension"]
+        }
+        for section in sections
+        for entry in section["entry"]
+        for said in entry.get("extension", [])
+    }
 
 
 class TestCorrection:

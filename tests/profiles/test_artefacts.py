@@ -37,7 +37,7 @@ def test_the_profiles_are_those_of_the_model() -> None:
         "reporting-round": "Task", "nomination": "Task", "roadmap-activity": "Task", "council-case": "Task",
         "indicator": "Measure", "uptake": "MeasureReport", "portfolio-report": "Composition",
         "report-bundle": "Bundle", "status-response": "QuestionnaireResponse",
-        "finance-line": "Extension", "counted-by": "Extension",
+        "finance-line": "Extension", "counted-by": "Extension", "planned-dates": "Extension",
     }  # fmt: skip
 
 

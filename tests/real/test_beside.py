@@ -47,6 +47,8 @@ class Writers:
             )
             assert answer.status_code == 200, answer.text
             self.names.append(name)
+            # Enough to be in the way of the others; more would only make the test long.
+            await asyncio.sleep(0.02)
 
 
 class Watcher:
@@ -65,6 +67,7 @@ class Watcher:
                 self.searches += 1
                 if found != total:
                     self.missed.append(f"{search}: {found} of {total}")
+                await asyncio.sleep(0.02)
 
 
 async def stopped(task: asyncio.Task[Any]) -> None:

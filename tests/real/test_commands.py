@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server.store.store import Unavailable
 from tests.http.build import SID, bundle, entry, organization, plan, task
 from tests.portfolio.sheets import REPORT
 from tests.real.process import Installation
@@ -237,6 +238,19 @@ def test_reindex_repairs_what_check_found_in_the_indexes(loaded: Installation) -
     status, output = loaded.invoke("reindex")
     assert (status, output.splitlines()[-1]) == (0, "7 versions reindexed.")
     assert loaded.invoke("check")[0] == 0
+
+
+def test_a_store_that_goes_away_at_the_start_is_said_without_a_traceback(
+    installation: Installation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone(*_: object) -> None:
+        raise Unavailable("database is locked")
+
+    monkeypatch.setattr("server.store.sqlite.SqliteStore.commit", gone)
+    status, output = installation.invoke("serve")
+    assert status == 2
+    assert output.splitlines()[-1].startswith(f"PORTFOLIO_STORE=sqlite:///{installation.database}: ")
+    assert "database is locked" in output
 
 
 def test_a_server_publishes_its_profiles_once(installation: Installation) -> None:

@@ -12,6 +12,7 @@ import bson
 import mongomock
 from bson.raw_bson import RawBSONDocument
 from pymongo import ReturnDocument
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from server.store.mongo import MongoStore
 from server.store.mongo_driver import Driver
@@ -43,6 +44,7 @@ class MockDriver(Driver):
     """The driver over one mongomock database; `lock` is shared by all drivers of it."""
 
     def __init__(self, database: Any, lock: asyncio.Lock) -> None:
+        self._bulk = False
         self._mock = database
         self._lock = lock
 
@@ -86,7 +88,10 @@ class MockDriver(Driver):
     async def insert(self, collection: str, documents: Sequence[Mapping[str, Any]], session: Any) -> None:
         await self._writes(session)
         decoded = [bson.decode(one.raw) if isinstance(one, RawBSONDocument) else dict(one) for one in documents]
-        self._mock[collection].insert_many(decoded)
+        try:
+            self._mock[collection].insert_many(decoded)
+        except BulkWriteError as error:
+            raise DuplicateKeyError(str(error)) from error
 
     async def update(self, collection: str, updates: Any, session: Any = None) -> int:
         await self._writes(session)

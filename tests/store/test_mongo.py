@@ -1,18 +1,19 @@
-"""Facts of the MongoDB store alone: its round trips, indexes and limits, and what `check` finds in a damaged one."""
+"""Facts of the MongoDB store alone: its indexes and limits, and what `check` finds in a damaged one. Its round trips
+are in test_mongo_trips.py."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pymongo
 import pytest
 import pytest_asyncio
-from pymongo.monitoring import CommandListener
 
-from server.search.query import Chain, Sort
+from server.search.query import Chain
 from server.store.instants import instant_text, microseconds
 from server.store.mongo import MongoStore
 from server.store.mongo_schema import CLOCK, OPEN, STATE, VERSIONS
@@ -22,8 +23,6 @@ from server.store.store import Conflict, Unavailable, Unit
 from . import mongodb
 from .build import (
     both,
-    delete,
-    deletion,
     ids,
     index,
     named,
@@ -41,41 +40,15 @@ from .build import (
 from .kinds import DATABASE
 
 
-class Counted(CommandListener):
-    """The commands that were sent, by name; each is a round trip. Those that end a reading transaction are apart:
-    nobody waits for them."""
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-
-    def started(self, event: Any) -> None:
-        if event.command_name not in ("hello", "abortTransaction", "endSessions"):
-            self.sent.append(event.command_name)
-
-    def succeeded(self, event: Any) -> None: ...
-
-    def failed(self, event: Any) -> None: ...
-
-    def taken(self) -> list[str]:
-        sent, self.sent = self.sent, []
-        return sent
-
-
 @pytest.fixture(params=["motor", "pymongo"])
 def driver(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
-@pytest.fixture
-def counted() -> Counted:
-    return Counted()
-
-
 @pytest_asyncio.fixture
-async def opened(driver: Any, counted: Counted) -> AsyncIterator[MongoStore]:
-    store = MongoStore(mongodb.emptied(DATABASE), driver=driver, patience=2, event_listeners=[counted])
+async def opened(driver: Any) -> AsyncIterator[MongoStore]:
+    store = MongoStore(mongodb.emptied(DATABASE), driver=driver, patience=2)
     await store.open()
-    counted.taken()
     yield store
     await store.close()
 
@@ -86,74 +59,6 @@ def raw() -> Any:
     client = mongodb.shared().client()
     yield client[DATABASE]
     client.close()
-
-
-CREATE = ["findAndModify", "insert", "commitTransaction"]
-
-
-async def test_what_each_operation_costs_in_round_trips(opened: MongoStore, counted: Counted) -> None:
-    await put(opened, "Organization/o")
-    await put(opened, "AuditEvent/first")
-    counted.taken()
-    await opened.commit(unit(write("Task", "a", 1, both(tokens("draft"), strings("Å"))), write("Task", "c")))
-    assert counted.taken() == CREATE
-    await opened.commit(unit(write("Provenance", "p"), write("AuditEvent", "e")))
-    # The head of the record's chain goes into the clock.
-    assert counted.taken() == ["findAndModify", "insert", "findAndModify", "commitTransaction"]
-    await opened.current("Task", "a")
-    assert counted.taken() == ["find"]
-    async with opened.snapshot() as snapshot:
-        await snapshot.read("Task", "a")
-        assert counted.taken() == ["find", "find"]
-        await snapshot.search(tasks(status("draft"), count=20))
-        assert counted.taken() == ["find"]
-        await snapshot.indexing()
-        assert counted.taken() == []
-        await snapshot.search(tasks(Chain("Task.owner", "Organization", False, named("x")), count=20))
-        assert counted.taken() == ["aggregate", "find"]
-        await snapshot.search(tasks(sort=(Sort("_id", "id", False),)))
-        assert counted.taken() == ["aggregate", "find"]
-    await opened.commit(upon("b", "Organization/o"))
-    assert counted.taken() == CREATE
-    await opened.commit(unit(write("Task", "a", 2)))
-    assert counted.taken() == ["findAndModify", "find", "update", "insert", "commitTransaction"]
-
-
-def upon(id: str, ref: str) -> Unit:
-    """Creates a Task that points there."""
-    kind, _, target = ref.partition("/")
-    return unit(write("Task", id, 1, refers(ref)), alive=frozenset({(kind, target)}))
-
-
-async def test_what_is_pointed_to_is_looked_up_once_until_anything_is_deleted_anywhere(
-    opened: MongoStore, driver: Any, counted: Counted
-) -> None:
-    other = MongoStore(mongodb.shared().url(DATABASE), driver=driver)
-    await other.open()
-    for ref in ("Organization/o", "Organization/gone", "Organization/away"):
-        await put(other, ref)
-    looked = ["findAndModify", "find", "insert", "commitTransaction"]
-    for id, commands in (("a", looked), ("b", CREATE)):
-        await opened.commit(upon(id, "Organization/o"))
-        assert counted.taken() == commands
-    await opened.commit(upon("c", "Organization/gone"))
-    await delete(other, "Organization/away")
-    counted.taken()
-    await opened.commit(upon("d", "Organization/o"))
-    assert counted.taken() == looked
-    await delete(other, "Organization/gone")
-    with pytest.raises(Conflict) as caught:
-        await opened.commit(upon("e", "Organization/gone"))
-    assert (caught.value.kind, caught.value.refs) == ("absent", (("Organization", "gone"),))
-    together = [opened.commit(unit(deletion("Organization", "o", 2))), opened.commit(upon("f", "Organization/o"))]
-    _, refused = await asyncio.gather(*together, return_exceptions=True)
-    assert isinstance(refused, Conflict)
-    await other.close()
-
-
-async def test_units_that_wait_together_share_their_round_trips(opened: MongoStore, counted: Counted) -> None:
-    await asyncio.gather(*(opened.commit(unit(write("Task", str(n)))) for n in range(65)))
-    assert counted.taken() == [*CREATE, *CREATE]
 
 
 async def test_the_unique_index_decides_who_creates_a_resource(opened: MongoStore, raw: Any) -> None:
@@ -191,10 +96,14 @@ async def test_a_store_is_there_once_it_was_opened(driver: Any) -> None:
     await store.close()
 
 
-async def test_no_server_is_unavailable_within_the_patience(driver: Any) -> None:
+async def test_no_server_is_unavailable_within_the_time_that_the_address_or_the_store_gives(driver: Any) -> None:
+    """Its own limit goes before the driver's `serverSelectionTimeoutMS`, which would not count the rest."""
     url = f"mongodb://127.0.0.1:{mongodb.free_port()}/x"
-    with pytest.raises(Unavailable, match="No MongoDB server"):
-        await MongoStore(url, driver=driver, patience=0.3).open()
+    for store in (MongoStore(f"{url}?timeoutMS=300", driver=driver), MongoStore(url, driver=driver, time_limit=0.1)):
+        began = time.monotonic()
+        with pytest.raises(Unavailable, match="No MongoDB server"):
+            await store.open()
+        assert time.monotonic() - began < 4
 
 
 async def test_what_was_answered_as_past_is_never_written_to_by_a_machine_whose_clock_is_behind(
@@ -241,18 +150,20 @@ async def test_two_drivers_share_one_database(opened: MongoStore, driver: Any) -
 async def test_a_commit_that_was_not_answered_is_looked_for_and_not_done_twice(
     opened: MongoStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """What is found may not be a majority's yet: it is acknowledged after a commit that was answered."""
     from server.store.mongo_driver import Driver
 
-    real, unheard = Driver.commit, [True, True]
+    real, answered = Driver.commit, iter((False, False, True))
 
     async def commit(self: Driver, session: Any) -> None:
         await real(self, session)
-        if unheard and unheard.pop():
+        if not next(answered):
             raise pymongo.errors.AutoReconnect("the answer was lost")
 
     monkeypatch.setattr(Driver, "commit", commit)
     versions = await opened.commit(unit(write("Task", "a"), write("Task", "b")))
     assert [version.ordinal for version in versions] == [1 << 16, (1 << 16) + 1]
+    assert next(answered, "all three") == "all three"
     assert await opened.current("Task", "b") == versions[1]
     assert (await opened.moment()).sequence == 1
     assert (await opened.check(index))[1] == []

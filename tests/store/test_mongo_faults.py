@@ -7,7 +7,7 @@ import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,6 +21,17 @@ from server.store.store import Conflict, Unavailable
 
 from . import mongodb
 from .build import deletion, ids, index, put, status, tasks, tokens, unit, write
+from .election import (
+    IN_TRANSACTION,
+    INTERRUPTED,
+    NOT_WRITABLE,
+    RETRYABLE,
+    SHUTTING_DOWN,
+    STEPPED_DOWN,
+    Election,
+    Fault,
+    Unmajored,
+)
 from .kinds import over
 from .proxy import Proxy
 
@@ -39,21 +50,37 @@ def server() -> Iterator[mongodb.Server]:
     made.stop()
 
 
-@pytest_asyncio.fixture(params=over(["motor", "pymongo"]))
-async def far(request: pytest.FixtureRequest, server: mongodb.Server) -> AsyncIterator[tuple[MongoStore, Proxy]]:
+@asynccontextmanager
+async def reached(server: mongodb.Server, proxy: Proxy, driver: Any) -> AsyncIterator[MongoStore]:
     """A store that reaches its server through a proxy, and is quick to give up."""
-    async with Proxy(server.port) as proxy:
-        url = server.url(f"faults_{next(_numbers)}", proxy.port)
-        store = MongoStore(url, driver=request.param, time_limit=0.5, patience=2, heartbeatFrequencyMS=500)
-        await store.open()
+    url = server.url(f"faults_{next(_numbers)}", proxy.port)
+    store = MongoStore(url, driver=driver, time_limit=0.5, patience=2, heartbeatFrequencyMS=500)
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture(params=over(["motor", "pymongo"]))
+def driver(request: pytest.FixtureRequest) -> Any:
+    return request.param
+
+
+@pytest_asyncio.fixture
+async def far(driver: Any, server: mongodb.Server) -> AsyncIterator[tuple[MongoStore, Proxy]]:
+    async with Proxy(server.port) as proxy, reached(server, proxy, driver) as store:
         yield store, proxy
-        await store.close()
+
+
+@pytest_asyncio.fixture
+async def elective(driver: Any, server: mongodb.Server) -> AsyncIterator[tuple[MongoStore, Election]]:
+    async with Election(server.port) as proxy, reached(server, proxy, driver) as store:
+        yield store, proxy
 
 
 @dataclass
 class Writer:
-    """Creates one resource after the other and brings a counter forward, each by one unit; what was not
-    acknowledged is sent again as it was, as any client would."""
+    """Creates one resource after the other and brings a counter forward, with a record, each by one unit; what was
+    not acknowledged is sent again as it was, as any client would."""
 
     name: str
     store: MongoStore
@@ -64,9 +91,10 @@ class Writer:
     async def stream(self) -> None:
         while not self.stopped.is_set():
             number = self.done + 1
-            made = write("Task", f"{self.name}-{number}", 1, tokens(self.name))
+            id = f"{self.name}-{number}"
+            made = write("Task", id, 1, tokens(self.name)), write("AuditEvent", id)
             try:
-                await self.store.commit(unit(made, write("Counter", self.name, number)))
+                await self.store.commit(unit(*made, write("Counter", self.name, number)))
             except Unavailable:
                 self.refusals += 1
                 await asyncio.sleep(0.02)
@@ -104,8 +132,8 @@ async def assert_whole(store: MongoStore, writers: list[Writer]) -> None:
         assert counter.version_id == writer.done
     counts, faults = await store.check(index)
     assert faults == []
-    assert counts["versions"] == 2 * sum(writer.done for writer in writers)
-    assert counts["commits"] == sum(writer.done for writer in writers)
+    done = sum(writer.done for writer in writers)
+    assert (counts["versions"], counts["commits"], counts["links of the record"]) == (3 * done, done, done)
 
 
 async def test_a_server_killed_and_started_again_in_a_stream_of_writes(
@@ -145,6 +173,48 @@ async def test_a_primary_that_steps_down_in_a_stream_of_writes(
 
     await assert_whole(far[0], await written_through(far[0], down, 2))
     client.close()
+
+
+ELECTIONS = [
+    # In the midst of a transaction: nothing of it was written.
+    lambda: Fault("findAndModify", "refused", NOT_WRITABLE, IN_TRANSACTION),
+    lambda: Fault("find", "refused", STEPPED_DOWN, IN_TRANSACTION),
+    lambda: Fault("bulkWrite", "refused", INTERRUPTED, IN_TRANSACTION),
+    # At its end: the commit did not come, came and was not answered (once; again when the driver asked), or was undone.
+    lambda: Fault("commitTransaction", "refused", NOT_WRITABLE, RETRYABLE),
+    lambda: Fault("commitTransaction", "unheard", STEPPED_DOWN, RETRYABLE),
+    lambda: Fault("commitTransaction", "unheard", SHUTTING_DOWN, RETRYABLE, times=2),
+    lambda: Fault("commitTransaction", "undone", INTERRUPTED, RETRYABLE),
+    # Carried out, but whether a majority has it is not known.
+    lambda: Unmajored("commitTransaction", "unheard", (64, "WriteConcernTimeout")),
+]
+
+
+async def test_what_a_client_sees_of_elections_in_a_stream_of_writes(elective: tuple[MongoStore, Election]) -> None:
+    store, proxy = elective
+    faults = iter([made() for made in ELECTIONS])
+
+    async def elected() -> None:
+        async with asyncio.timeout(mongodb.PATIENCE):
+            await proxy.meets(next(faults)).happened.wait()
+
+    await assert_whole(store, await written_through(store, elected, len(ELECTIONS)))
+    assert next(faults, None) is None
+
+
+async def test_a_server_in_the_midst_of_an_upgrade_takes_the_commands_that_it_knows(
+    elective: tuple[MongoStore, Election],
+) -> None:
+    """Of 8.0 by its wire version, and still working as its predecessor, which has no bulkWrite."""
+    store, proxy = elective
+    refused = proxy.meets(Fault("bulkWrite", "refused", (115, "CommandNotSupported")))
+    await store.commit(unit(write("Task", "a"), write("AuditEvent", "of-a")))
+    assert refused.happened.is_set()
+    never = proxy.meets(Fault("bulkWrite", "refused", (115, "CommandNotSupported")))
+    await store.commit(unit(write("Task", "a", 2), write("AuditEvent", "of-a-again")))
+    assert not never.happened.is_set()
+    counts, faults = await store.check(index)
+    assert (counts["links of the record"], faults) == (2, [])
 
 
 async def test_a_silent_server_is_unavailable_in_time_and_then_answers_again(far: tuple[MongoStore, Proxy]) -> None:

@@ -43,6 +43,23 @@ async def test_each_unit_with_records_adds_one_link_whichever_process_writes_it(
     assert (counts["links of the record"], counts["records"], found) == (4, 8, [])
 
 
+async def test_the_chain_holds_when_processes_write_at_once_and_some_are_refused(stores: tuple[Store, Store]) -> None:
+    """Each resource is created by one of four that try, in batches that mix units with records and without."""
+
+    def unit_of(number: int, writer: int) -> Unit:
+        records = [write("AuditEvent", f"{number}-{writer}")] if number % 3 else []
+        return unit(write("Task", str(number)), *records)
+
+    tried = [(number, writer) for number in range(12) for writer in range(4)]
+    commits = (stores[writer % 2].commit(unit_of(number, writer)) for number, writer in tried)
+    results = await asyncio.gather(*commits, return_exceptions=True)
+    written = [one for one in results if isinstance(one, tuple)]
+    assert sorted(versions[0].id for versions in written) == sorted(map(str, range(12)))
+    assert all(isinstance(one, tuple | Conflict) for one in results)
+    counts, found = await stores[0].check(index, await stores[1].heads())
+    assert (counts["links of the record"], counts["records"], found) == (8, 8, [])
+
+
 async def test_what_is_not_written_adds_no_link(store: Store) -> None:
     await recorded(store, "a")
     heads = await store.heads()

@@ -16,8 +16,10 @@ from server.interaction.read import read
 from server.interaction.rehearse import rehearse
 from server.interaction.write import Intent, joined
 from server.outcome import FhirError, Issue
+from server.portfolio import elements
+from server.portfolio.difference import Planned, planned
 from server.portfolio.edition import Edition, Material, composition, document, labelled, numbered
-from server.portfolio.gather import View, resources
+from server.portfolio.gather import View, histories, resources
 from server.portfolio.rounds import closed, editions, is_missing, settled
 from server.portfolio.seal import Seal, digest
 from server.portfolio.vocabulary import Vocabulary
@@ -172,12 +174,20 @@ async def _material(
 ) -> Material:
     engine, instant = standing.engine, standing.instant
     initiatives = resources(standing.initiatives)
-    tasks = resources(await _tasks_of(standing, initiatives))
+    versions = await _tasks_of(standing, initiatives)
+    tasks = resources(versions)
     period = round["restriction"]["period"]
     uptake = resources(await _uptake(engine, instant, period))
     seeds = [round, *reports, *initiatives, *tasks, *computed, *uptake]
     others = await _reached(engine, instant, seeds)
-    return Material(round, reports, initiatives, tasks, others, computed, uptake)
+    planned = await _planned(View(engine, ANONYMOUS, instant), versions)
+    return Material(round, reports, initiatives, tasks, others, computed, uptake, planned)
+
+
+async def _planned(seen: View, tasks: Sequence[Version]) -> dict[str, Planned]:
+    """The dates that were planned for the deliveries, as far as anyone may read them, by reference."""
+    deliveries = [task for version in tasks if elements.kind(task := elements.resource_of(version)) == "leveranse"]
+    return {name: planned(story) for name, story in (await histories(seen, deliveries)).items()}
 
 
 async def _tasks_of(standing: Standing, initiatives: Sequence[Resource]) -> list[Version]:

@@ -3,7 +3,6 @@ as our OperationDefinition nep-evaluate-measure has it."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import date, timedelta
 from html import escape
 
@@ -14,9 +13,8 @@ from server.interaction.read import read
 from server.operations import Answer, Call
 from server.outcome import FhirError
 from server.portfolio import elements, measures
-from server.portfolio.codes import Codes
-from server.portfolio.gather import Pair, View, population_of
-from server.portfolio.measures import Evaluation
+from server.portfolio.evaluation import evaluation_of, groups_of, shipped
+from server.portfolio.gather import population_of
 from server.portfolio.viewpoint import DAYS, Viewpoint, rounds, viewpoint
 from server.resource import Resource
 
@@ -34,31 +32,29 @@ async def evaluate_measure(engine: Engine, call: Call) -> Answer:
     measure = await _measure(engine, call, asked)
     at = await viewpoint_of(engine, call, asked)
     start, end = _period(asked, at)
-    evaluation = _evaluation(engine, measure, at, population_of(asked.text("population")))
+    evaluation = evaluation_of(measure, at, population_of(asked.text("population")))
     if evaluation.needs_round and at.round is None:
         at = await _of_period(engine, call, at, start, end)
-        evaluation = _evaluation(engine, measure, at, evaluation.population)
-    known = await _known(at.view, evaluation)
-    found = {one: await at.view.all(one.resource_type, one.pairs) for one in evaluation.searches()}
-    groups = evaluation.groups(found, known, _Names(engine, known))
+        evaluation = evaluation_of(measure, at, evaluation.population)
+    groups = await groups_of(evaluation, at.view)
     return Answer(_report(engine, call, measure, at, (start, end), groups))
 
 
 async def _measure(engine: Engine, call: Call, asked: Asked) -> Resource:
     """The Measure of the instance, or that with the canonical `measure`: what is stored, else what is in profiles/."""
     if call.id:
-        shipped = next((dict(one) for one in engine.registry.of_type("Measure") if one["id"] == call.id), None)
         try:
             found = elements.resource_of(await read(engine, call.caller, "Measure", call.id))
         except FhirError:
-            if shipped is None:
+            known = shipped(engine.registry, call.id)
+            if known is None:
                 raise
-            found = shipped
+            found = known
     else:
         url, _, version = asked.needed("measure").partition("|")
         stored = await (await viewpoint(engine, call.caller)).view.all("Measure", [("url", url)])
-        known = [*stored, *(dict(one) for one in engine.registry.of_type("Measure") if one.get("url") == url)]
-        found = next((one for one in known if version in ("", one.get("version"))), {})
+        every = [*stored, *(dict(one) for one in engine.registry.of_type("Measure") if one.get("url") == url)]
+        found = next((one for one in every if version in ("", one.get("version"))), {})
         if not found:
             text = f"measure={url}: ukjent indikator / the measure is not known here."
             raise FhirError("not-found", text, expression="measure", status=422)
@@ -89,51 +85,6 @@ async def _of_period(engine: Engine, call: Call, at: Viewpoint, start: date, end
             return await viewpoint(engine, call.caller, as_of=at.instant, round=value)
     text = f"round: ingen runde med frist / no round has its deadline from {start} to {end}; name one."
     raise FhirError("required", text, expression="round")
-
-
-def _evaluation(engine: Engine, measure: Resource, at: Viewpoint, population: tuple[Pair, ...]) -> Evaluation:
-    def type_of(resource_type: str, name: str) -> str:
-        *chain, last = name.split(".")
-        parameter = engine.parser.parameters.find("PlanDefinition" if chain else resource_type, last)
-        return parameter.type if parameter else ""
-
-    variables = {"day": at.day.isoformat(), **({"round": at.round_value} if at.round else {})}
-    return Evaluation(
-        measure,
-        variables,
-        population,
-        engine.access.canonical,
-        engine.registry.schema,
-        type_of,
-        lambda asked: at.view.url(asked.resource_type, asked.pairs),
-    )
-
-
-async def _known(seen: View, evaluation: Evaluation) -> dict[str, Resource]:
-    """What strata speak of: the initiatives of the population, and the organisations. Asked for by themselves, for as
-    includes they would come again with every page of Tasks."""
-    known = await seen.all("PlanDefinition", evaluation.population)
-    return {elements.reference_of(one): one for one in (*known, *await seen.all("Organization"))}
-
-
-class _Names:
-    """A stratum's value as a concept: a code with its display, an organisation by its name, else the text."""
-
-    def __init__(self, engine: Engine, known: Mapping[str, Resource]) -> None:
-        self._codes = Codes.of(engine.access.canonical, engine.registry.of_type("CodeSystem"))
-        self._known = known
-
-    def __call__(self, value: str) -> Resource:
-        system, bar, code = value.partition("|")
-        if bar:
-            return self._coded(system, code)
-        name = self._known.get(value, {}).get("name")
-        return {"text": name or value}
-
-    def _coded(self, system: str, code: str) -> Resource:
-        found = self._codes.coded({"coding": [{"system": system, "code": code}]}, "nb")
-        display = found.display if found else code
-        return {"coding": [{"system": system, "code": code, "display": display}], "text": display}
 
 
 def _report(

@@ -6,21 +6,24 @@ from server.interaction.engine import Engine, moment_of
 from server.interaction.operations.parameters import Asked, parameters, row
 from server.operations import Answer, Call, Operation, Operations, of_ours
 from server.outcome import FhirError, Issue, outcome
+from server.portfolio.gather import population_of
 from server.portfolio.remarks import Remarked, open_rounds, remarks
 from server.resource import Resource
 
 
 async def remarks_of_round(engine: Engine, call: Call) -> Answer:
-    """`round` ("2021-11"), by default the one that is open; `_asOf` asks as it stood. A parameter `report` for each
-    submitted report. FhirError forbidden (403) for all but the secretariat, not-found (404) without a round."""
+    """`round` ("2021-11"), by default the one that is open; `population`, a search of PlanDefinition, narrows it;
+    `_asOf` asks as it stood. A parameter `report` for each submitted report. FhirError forbidden (403) for all but the
+    secretariat, not-found (404) without a round."""
     engine.access.check_secretariat(call.caller)
     asked = Asked(call)
+    population = population_of(asked.text("population"))
     async with engine.store.snapshot(await moment_of(engine.store, asked.text("_asOf"))) as snapshot:
         rounds = [named] if (named := asked.text("round")) else await open_rounds(engine, snapshot)
         if not rounds:
             text = "Ingen åpen runde / No round is open; name one: round=2021-11."
             raise FhirError("not-found", text, expression="round")
-        found = [one for round in rounds for one in await remarks(engine, snapshot, round)]
+        found = [one for round in rounds for one in await remarks(engine, snapshot, round, population)]
     return Answer(parameters(*(_report(one) for one in found)))
 
 

@@ -31,7 +31,8 @@ async def feed(reader: Reader, asked: Asked, key: str) -> Feed:
     organization = needed(known, key)
     seen = View(reader.house.engine, reader.caller, reader.instant)
     held = await holding(seen, elements.reference_of(organization))
-    place = Place(reader, (), Standpoint(reader.house.today(), "today"))
+    today = reader.house.today()
+    place = Place(reader, (), Standpoint(today, "today"), today)
     return Deadlines(place, asked, known, organization, held).feed()
 
 

@@ -1,0 +1,1 @@
+"""Pages of editions: what was published, by which seal, and what replaces what."""
