@@ -68,9 +68,31 @@ class Asked:
         kept = [pair for pair in self.pairs if pair[0] not in changes]
         return self.url(pairs=[*kept, *((name, text) for name, text in changes.items() if text is not None)])
 
-    def other(self, path: str) -> str:
-        """Another page in the same language, at the same instant and round."""
-        return self.url(path, [pair for pair in self.pairs if pair[0] in _LASTING])
+    def other(self, path: str, *more: tuple[str, str]) -> str:
+        """Another page in the same language, at the same instant and round, with these parameters besides."""
+        return self.url(path, [*self.lasting, *more])
+
+    @property
+    def lasting(self) -> Pairs:
+        """What every link to another page carries on."""
+        return tuple(pair for pair in self.pairs if pair[0] in _LASTING)
+
+    def only(self, *names: str) -> None:
+        """FhirError not-supported (400) for a parameter that is neither one of these nor one that lasts."""
+        for name, _ in self.pairs:
+            if name not in (*names, *_LASTING):
+                known = ", ".join((*names, *_LASTING))
+                text = f"{name}: ukjent for denne siden / unknown to this page; kjente / known: {known}."
+                raise FhirError("not-supported", text, expression=name)
+
+    def whole(self, name: str, default: int, most: int) -> int:
+        """A whole number from 1. FhirError value (400)."""
+        text = self.one(name)
+        if text is None:
+            return default
+        if text.isascii() and text.isdigit() and 0 < int(text[:9]) <= most:
+            return int(text)
+        raise FhirError("value", f"{name}={text}: ventet / expected 1–{most}.", expression=name)
 
     def plain(self, path: str) -> str:
         """Another page in the same language and nothing more: the way out of a refusal."""

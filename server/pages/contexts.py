@@ -136,6 +136,7 @@ class Row:
     url: str
     segment: Coded | None
     owner: str
+    owner_url: str
     phase: Coded | None
     status: Coded | None
     risk: Coded | None
@@ -191,7 +192,8 @@ class Report:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """`performer` only where it is not the initiative's owner; `finished` the day it happened."""
+    """`performer` only where it is not the initiative's owner; `finished` the day it happened; `slip_url` asks what
+    breaks if it comes later, "" for one that cannot slip."""
 
     name: str
     description: str | None
@@ -204,12 +206,14 @@ class Delivery:
     finished: str | None
     overdue: bool
     notes: tuple[str, ...]
+    slip_url: str
     url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """`on_url` is the page of the initiative depended on, "" when none is named; `plan` as section 9 shows it."""
+    """`on_url` is the page of the initiative depended on, "" when none is named; `plan` as section 9 shows it;
+    `slip_url` as of a Delivery."""
 
     counterpart: str
     on: str
@@ -223,7 +227,51 @@ class Dependency:
     plan: Literal["confirmed", "claimed", "no", "unstated"]
     status: Coded | None
     notes: tuple[str, ...]
+    slip_url: str
     url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Initiative:
+    """An initiative as others name it; `url` "" for one that may not be seen, `lang` that of its title."""
+
+    title: str
+    url: str
+    lang: str
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """An organisation: `key` is what it is called in addresses, `url` its page; both "" for one that has none."""
+
+    reference: str
+    key: str
+    name: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Clash:
+    """A conflict of plans in words (`kind` is one of server/portfolio/dependencies.py) with the initiatives that it is
+    about; `certain` False for what is only possible."""
+
+    kind: str
+    certain: bool
+    said: str
+    initiatives: tuple[Initiative, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A dependency outside of its initiative's page. `own.counterpart` is what was reported, `counterparts` the known
+    actors among that; `state` is Task.status."""
+
+    own: Dependency
+    initiative: Initiative
+    waits: Actor
+    counterparts: tuple[Actor, ...]
+    state: str
+    clashes: tuple[Clash, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,6 +361,7 @@ class InitiativePage:
     subtitle: str
     content_lang: str
     owner: str
+    owner_url: str
     publication: str
     kind: Coded | None
     portfolios: tuple[Coded, ...]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
+from urllib.parse import urlsplit
 
 from server.access import Caller
 from server.interaction.engine import Engine
@@ -61,6 +62,12 @@ class House:
         """The URL of something in the API, as of an instant."""
         query = query_of(as_of)
         return f"{self.engine.base}/{path}" + (f"?{query}" if query else "")
+
+    @property
+    def origin(self) -> str:
+        """Scheme and host of the pages as the world knows them, for what leaves the site."""
+        base = urlsplit(self.engine.base)
+        return f"{base.scheme}://{base.netloc}"
 
     def sid(self, name: str) -> str:
         """One of our own identifier systems."""

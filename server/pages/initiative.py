@@ -11,6 +11,7 @@ from server.interaction.search import Found
 from server.outcome import FhirError
 from server.pages.asked import Asked
 from server.pages.contexts import Benefit, InitiativePage, Link
+from server.pages.directory import url_of
 from server.pages.finance import finance
 from server.pages.house import House, by_type
 from server.pages.responsibilities import Responsibilities, by_due
@@ -79,6 +80,7 @@ def _page(place: Place, asked: Asked, plan: Resource, found: Found, depending: F
         subtitle=plan.get("subtitle", ""),
         content_lang=plan.get("language", "nb"),
         owner=included["Organization"].get(owner, {}).get("name") or plan.get("publisher", ""),
+        owner_url=url_of(included["Organization"].get(owner, {}), house, asked),
         publication=plan.get("status", ""),
         kind=codes.coded(plan.get("type"), lang),
         portfolios=_contexts(plan, "program", codes, asked),

@@ -11,6 +11,7 @@ from server.interaction.search import Found
 from server.outcome import FhirError
 from server.pages.asked import Asked, Pairs
 from server.pages.contexts import PortfolioPage, Progress, Row, Tally
+from server.pages.directory import url_of
 from server.pages.filters import SORTS, form_of, sort_of
 from server.pages.house import MAX_COUNT, by_type
 from server.pages.standpoint import Place
@@ -36,9 +37,9 @@ async def portfolio(place: Place, asked: Asked) -> PortfolioPage:
     rows = _rows(place, asked, found)
     title, url = _same_search(place, asked, criteria)
     follows = found.page.next
-    frame = asked.frame(f"{place.reader.house.engine.base}/metadata", found.moment.instant, _round_of(place))
+    frame = asked.frame(f"{place.reader.house.engine.base}/metadata", found.moment.instant, place.round_value)
     lasting = [pair for pair in asked.pairs if pair[0] not in ("_page", "_asOf", "round")]
-    lasting += [("_asOf", place.reader.instant), ("round", _round_of(place))]
+    lasting += [("_asOf", place.reader.instant), ("round", place.round_value)]
     return PortfolioPage(
         frame=frame,
         standpoint=place.standpoint,
@@ -55,10 +56,6 @@ async def portfolio(place: Place, asked: Asked) -> PortfolioPage:
         next_url=asked.url(pairs=[*lasting, ("_page", cursor_text(follows))]) if follows else "",
         first_url=asked.url(pairs=lasting) if found.query.cursor else "",
     )
-
-
-def _round_of(place: Place) -> str:
-    return place.standpoint.round.value if place.standpoint.round else "none"
 
 
 def _criteria(asked: Asked) -> Pairs:
@@ -145,6 +142,7 @@ def _row(
         url=asked.other(f"/tiltak/{number}") if number else "",
         segment=house.codes.coded(elements.context(initiative, "segment"), lang),
         owner=owner.get("name") or initiative.get("publisher", ""),
+        owner_url=url_of(owner, house, asked),
         phase=house.codes.coded(elements.context(initiative, "fase"), lang),
         status=house.codes.coded(elements.value(report.get("output"), "status"), lang),
         risk=house.codes.coded(elements.value(report.get("output"), "risiko"), lang),

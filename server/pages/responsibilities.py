@@ -15,13 +15,16 @@ from server.portfolio.codes import Coded, Codes
 Resource = Mapping[str, Any]
 Plan = Literal["confirmed", "claimed", "no", "unstated"]
 
+SLIP, SLIP_DAYS = "/avhengigheter/virkning", 90
+"""The page that says what a slip breaks, and by how many days it is first asked."""
+
 _LAST = "9999"
 """After every deadline: what has none comes last."""
 
 
 @dataclass(frozen=True)
 class Responsibilities:
-    """`others` are the initiatives that this one's dependencies point to or that point to it."""
+    """`others` are the initiatives and deliveries that dependencies point to or come from, by reference."""
 
     place: Place
     asked: Asked
@@ -63,6 +66,7 @@ class Responsibilities:
             finished=task.get("executionPeriod", {}).get("end"),
             overdue=self.place.overdue(task),
             notes=_notes(task),
+            slip_url=self.slip(task),
             url=self.api(task),
         )
 
@@ -70,12 +74,13 @@ class Responsibilities:
         """What the initiative needs of others."""
         focus = task.get("focus", {})
         on = self.others.get(focus.get("reference", ""), {})
+        plan_of = self.others.get(elements.based_on(on), on)
         day = elements.last_day(elements.due(task))
         unmet = task.get("status") not in ("completed", "cancelled", "rejected")
         return Dependency(
             counterpart=task.get("owner", {}).get("display", ""),
-            on=on.get("title") or focus.get("display", ""),
-            on_url=self.page(on),
+            on=on.get("title") or on.get("code", {}).get("text") or focus.get("display", ""),
+            on_url=self.page(plan_of),
             need=task.get("description"),
             purpose=task.get("reasonCode", {}).get("text"),
             category=self.codes.coded(task.get("code"), self.asked.lang, "dependency-category"),
@@ -85,6 +90,7 @@ class Responsibilities:
             plan=plan(task),
             status=self._coded(task.get("businessStatus")),
             notes=_notes(task),
+            slip_url=self.slip(task),
             url=self.api(task),
         )
 
@@ -133,6 +139,12 @@ class Responsibilities:
         """A resource in the API, as it stood at the instant that the page was asked for."""
         name = f"{resource['resourceType']}/{resource['id']}"
         return self.place.reader.house.api(name, self.asked.as_of)
+
+    def slip(self, task: Resource) -> str:
+        """The page of what breaks if a delivery or dependency comes later, "" where it cannot."""
+        if elements.last_day(elements.due(task)) is None or not (elements.is_open(task) or elements.is_unmet(task)):
+            return ""
+        return self.asked.other(SLIP, ("task", task["id"]), ("days", str(SLIP_DAYS)))
 
     def page(self, initiative: Resource) -> str:
         """The page of an initiative, "" for none."""

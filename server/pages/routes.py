@@ -16,7 +16,9 @@ from server.auth.issuer import Issuer
 from server.interaction.engine import Engine
 from server.operations import Operations
 from server.outcome import FhirError
+from server.pages.actors.routes import Actors
 from server.pages.asked import Asked
+from server.pages.dependencies.routes import Dependencies
 from server.pages.desk import Desk
 from server.pages.door import Door
 from server.pages.editions.routes import Editions
@@ -65,6 +67,8 @@ class Pages:
             *Rounds(self.desk).routes(),
             *Editions(self.desk).routes(),
             *Workbooks(self.desk).routes(),
+            *Dependencies(self.desk).routes(),
+            *Actors(self.desk).routes(),
             *self._sign_in(),
         ]
 

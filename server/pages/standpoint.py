@@ -31,6 +31,11 @@ class Place:
     standpoint: Standpoint
     today: date
 
+    @property
+    def round_value(self) -> str:
+        """What a lasting link says of the round."""
+        return self.standpoint.round.value if self.standpoint.round else NO_ROUND
+
     def report_key(self, report: Task) -> tuple[str, str, str]:
         """Orders status reports: by the end of their round, its identifier, and when they were made."""
         value = report.get("groupIdentifier", {}).get("value", "")
@@ -80,7 +85,7 @@ async def first_search(house: House, caller: Caller, asked: Asked) -> Found:
 
 async def place(house: House, caller: Caller, asked: Asked, found: Found) -> Place:
     """Where the page stands. FhirError value (400) for a round that is not known."""
-    reader = Reader(house, caller, asked.one("_asOf") or found.moment.instant)
+    reader = Reader(house, caller, found.moment.instant)
     rounds = tuple(_round(elements.resource_of(version), house) for version in found.page.versions)
     wanted = asked.one("round")
     if wanted not in (None, NO_ROUND, *(one.value for one in rounds)):

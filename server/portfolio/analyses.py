@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from server.interaction.engine import Engine
 from server.portfolio import elements
 from server.portfolio.codes import Codes
-from server.portfolio.dependencies import TASKS, Web
+from server.portfolio.dependencies import TASKS, Web, pointed
 from server.portfolio.difference import KINDS, Change, Standing, Words, changes
 from server.portfolio.evidence import Evidence, evidence
-from server.portfolio.gather import Pair, View, by_reference, histories
+from server.portfolio.gather import OPEN, Pair, View, by_reference, histories
 from server.portfolio.viewpoint import Viewpoint
 from server.resource import Resource
 
@@ -80,6 +80,18 @@ async def web_of(seen: View) -> Web:
     """All initiatives and what they need of each other, as the caller sees them: a circle leads anywhere."""
     plans = by_reference(await seen.all("PlanDefinition"), "PlanDefinition")
     return Web(plans, by_reference(await seen.all("Task", [seen.kinds(TASKS)]), "Task"), _words(seen.engine))
+
+
+async def needs_of(seen: View) -> Web:
+    """The same for matrix and conflicts alone: of the deliveries only those to come, and what a dependency names."""
+    plans = by_reference(await seen.all("PlanDefinition"), "PlanDefinition")
+    tasks = by_reference(await seen.all("Task", [seen.kinds(["avhengighet"])]), "Task")
+    tasks |= by_reference(await seen.all("Task", [seen.kinds(["leveranse"]), OPEN]), "Task")
+    named = sorted({one for task in tasks.values() for one in pointed(task) if one.startswith("Task/")} - tasks.keys())
+    for start in range(0, len(named), _AT_ONCE):
+        ids = ",".join(one.partition("/")[2] for one in named[start : start + _AT_ONCE])
+        tasks |= by_reference(await seen.all("Task", [("_id", ids)]), "Task")
+    return Web(plans, tasks, _words(seen.engine))
 
 
 def _words(engine: Engine) -> Words:

@@ -118,9 +118,7 @@ class Web:
         return found
 
     def _need(self, task: Resource, focus: str) -> Need:
-        named = [focus] if focus.startswith("Task/") else []
-        named += [one.get("reference", "") for one in elements.values(task.get("output"), "levert-av")]
-        deliveries = tuple(dict.fromkeys(one for one in named if one in self.tasks))
+        deliveries = tuple(one for one in pointed(task) if one.startswith("Task/") and one in self.tasks)
         on = focus if focus.startswith("PlanDefinition/") and not deliveries else ""
         return Need(task, elements.based_on(task), deliveries, on, elements.last_day(elements.due(task)))
 
@@ -152,7 +150,7 @@ class Web:
         for need in self.needs.values():
             if need.initiative in wanted and elements.kind(need.task) == "avhengighet":
                 waits = need.task.get("requester", {}).get("reference", "")
-                for counterpart in _counterparts(need.task) or (None,):
+                for counterpart in counterparts(need.task) or (None,):
                     cells[waits, counterpart].append(need)
         return [Cell(*key, tuple(needs)) for key, needs in sorted(cells.items(), key=_by_weight)]
 
@@ -306,7 +304,13 @@ class Web:
         }
 
 
-def _counterparts(task: Resource) -> tuple[str, ...]:
+def pointed(task: Resource) -> tuple[str, ...]:
+    """What a dependency points to: its focus, and what it was delivered by."""
+    named = [task.get("focus", {}), *elements.values(task.get("output"), "levert-av")]
+    return tuple(dict.fromkeys(one["reference"] for one in named if "reference" in one))
+
+
+def counterparts(task: Resource) -> tuple[str, ...]:
     """The organisations that a dependency names (search parameter `counterpart`)."""
     named = [task.get("owner", {}), *elements.values(task.get("input"), "motpart")]
     return tuple(dict.fromkeys(one["reference"] for one in named if "reference" in one))

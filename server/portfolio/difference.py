@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -117,7 +117,7 @@ class Words:
         if text is None or len(text) < 10:
             return _same(text) if text else table()["none"]
         day = date.fromisoformat(text[:10])
-        return {lang: format_date(day, "long", _LOCALES[lang]) for lang in LANGUAGES}
+        return {lang: _long(day, lang) for lang in LANGUAGES}
 
     def amount(self, amounts: Sequence[Decimal | None]) -> Said:
         """The sum of what is stated; none of it is not 0."""
@@ -432,6 +432,12 @@ def _days(before: str | None, after: str | None) -> int | None:
 def _moved(days: int) -> Said:
     said: Said = table()["later" if days > 0 else "earlier"]
     return {lang: said[lang].format(days=abs(days)) for lang in LANGUAGES}
+
+
+@lru_cache(maxsize=4096)
+def _long(day: date, lang: Lang) -> str:
+    # A portfolio has few dates, and each is said often: formatting one takes longer than the sentence around it.
+    return format_date(day, "long", _LOCALES[lang])
 
 
 def _short(text: str, most: int) -> str:

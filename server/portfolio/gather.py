@@ -27,6 +27,9 @@ Pair = tuple[str, str]
 ACTIVE: tuple[Pair, ...] = (("status", "active"),)
 """The population of the whole portfolio."""
 
+OPEN: Pair = ("status", "ready,in-progress,on-hold")
+"""Deliveries and prerequisites that are still to come."""
+
 _ONE_BY_ONE = 50
 _AT_ONCE = 5_000
 """Matches of one page: an index that cannot be gone through in order gathers all that is left for each page anew, so

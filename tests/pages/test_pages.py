@@ -66,7 +66,7 @@ class TestLanguage:
         # publication.…, task.…, refusal.… and plan.… are made of a code; the rest stand where they are used.
         made = (
             "publication.", "task.", "refusal.", "plan.", "portfolio.lead.", "role.", "may.",
-            "review.state.", "review.mark.",
+            "review.state.", "review.mark.", "clash.", "feed.",
         )  # fmt: skip
         bare = {key.removesuffix(".one") for key in texts if not key.startswith(made)}
         assert {key for key in bare if f"'{key}'" not in written and f'"{key}"' not in written} <= {

@@ -12,7 +12,7 @@ from server.interaction.operations.portfolio import viewpoint_of
 from server.operations import Answer, Call
 from server.outcome import FhirError
 from server.portfolio import elements
-from server.portfolio.analyses import web_of
+from server.portfolio.analyses import needs_of, web_of
 from server.portfolio.dependencies import ASKED, KINDS, UNMET, Cell, Conflict, Effect, Need, Web, table
 from server.portfolio.evidence import CRITICAL
 from server.portfolio.gather import ACTIVE, Pair, View, by_reference, on, population_of
@@ -29,7 +29,7 @@ async def dependencies(engine: Engine, call: Call) -> Answer:
         raise FhirError("value", f"kind={kind}: ventet / expected {', '.join(KINDS)}.", expression="kind")
     population = population_of(asked.text("population")) or ACTIVE
     at = await viewpoint_of(engine, call, asked)
-    web = await web_of(at.view)
+    web = await needs_of(at.view)
     actors = by_reference(await at.view.all("Organization"), "Organization")
     initiatives = [elements.reference_of(one) for one in await at.view.all("PlanDefinition", population)]
     conflicts = [one for one in web.conflicts(initiatives) if kind in (None, one.kind)]
