@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NoReturn, TypeVar
 import typer
 import uvicorn
 
-from server.app import create_app, engine_of, rounds_of, store_of
+from server.app import create_app, engine_of, rounds_of, settle, store_of
 from server.auth.clients import registration
 from server.auth.tokens import Tokens, duration
 from server.connection import connection
@@ -40,6 +40,7 @@ def serve() -> None:
     with _stopping():
         app = create_app(settings, store_of(settings))
     _run(settings, publish)
+    settle()
     uvicorn.run(
         app,
         host=settings.host,
