@@ -19,6 +19,7 @@ from server.outcome import FhirError
 from server.pages.asked import Asked
 from server.pages.desk import Desk
 from server.pages.door import Door
+from server.pages.figures.routes import Figures
 from server.pages.house import House
 from server.pages.initiative import initiative
 from server.pages.portfolio import portfolio
@@ -55,6 +56,7 @@ class Pages:
             Route("/", self.portfolio),
             Route("/tiltak/{number}", self.initiative),
             Route("/static/{name}", self.static),
+            *Figures(self.desk).routes(),
             *self._sign_in(),
         ]
 

@@ -60,6 +60,11 @@ class View:
             follows = [("_page", cursor_text(cursor))] if cursor is not None else []
         return pages
 
+    async def count(self, resource_type: str, pairs: Iterable[Pair]) -> int:
+        """How many match, without reading them."""
+        asked = [*pairs, ("_summary", "count"), ("_asOf", self.instant)]
+        return (await search(self.engine, self.caller, resource_type, asked, strict=True)).page.total or 0
+
     async def versions(self, resource_type: str, pairs: Iterable[Pair]) -> list[Version]:
         """The matches and what they include, each once, in the order of their finding."""
         seen: dict[tuple[str, str], Version] = {}

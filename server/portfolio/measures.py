@@ -214,6 +214,25 @@ class Evaluation:
         counting = _Counting(self, found, known, named)
         return [counting.group(group) for group in self.measure.get("group", ())]
 
+    def counted(self, counts: Mapping[Asked, int]) -> list[dict[str, Any]]:
+        """The same groups of what was only counted: their populations, without strata and score."""
+        return [
+            {
+                "extension": [self.counted_by(self.asked(group["population"][0]))],
+                **({"code": group["code"]} if "code" in group else {}),
+                "population": [
+                    {"extension": [self.counted_by(asked)], "code": one["code"], "count": counts[asked]}
+                    for one in group["population"]
+                    for asked in [self.asked(one)]
+                ],
+            }
+            for group in self.measure.get("group", ())
+        ]
+
+    def counted_by(self, asked: Asked) -> dict[str, str]:
+        """The extension with the search behind a number."""
+        return {"url": f"{self.canonical}/StructureDefinition/nep-counted-by", "valueUrl": self.url(asked)}
+
 
 @dataclass(frozen=True)
 class _Counting:
@@ -231,7 +250,7 @@ class _Counting:
 
     def group(self, group: Resource) -> dict[str, Any]:
         counted = [(one, asked := self.evaluation.asked(one), self._units(asked)) for one in group["population"]]
-        made: dict[str, Any] = {"extension": [self._counted_by(_chief(counted)[1])]}
+        made: dict[str, Any] = {"extension": [self.evaluation.counted_by(_chief(counted)[1])]}
         if "code" in group:
             made["code"] = group["code"]
         made["population"] = [self._population(*one) for one in counted]
@@ -262,7 +281,7 @@ class _Counting:
     def _population(self, population: Resource, asked: Asked, units: Sequence[Unit]) -> dict[str, Any]:
         lines = _code(population) == "measure-observation"
         return {
-            "extension": [self._counted_by(asked)],
+            "extension": [self.evaluation.counted_by(asked)],
             "code": population["code"],
             "count": len(units) if lines or asked.finance is None else len({unit.of for unit in units}),
         }
@@ -316,7 +335,7 @@ class _Counting:
         for (population, asked, _), strata in zip(counted, parted, strict=True):
             narrowed.append((population, reduce(Asked.narrowed, pairs, asked), strata.get(key, [])))
         values = [self._value(value) for value in key]
-        made: dict[str, Any] = {"extension": [self._counted_by(_chief(narrowed)[1])]}
+        made: dict[str, Any] = {"extension": [self.evaluation.counted_by(_chief(narrowed)[1])]}
         if len(rules) == 1:
             made["value"] = values[0]
         else:
@@ -326,10 +345,6 @@ class _Counting:
 
     def _value(self, value: str | None) -> Resource:
         return {"text": "Ikke oppgitt / Not stated"} if value is None else self.named(value)
-
-    def _counted_by(self, asked: Asked) -> dict[str, str]:
-        url = f"{self.evaluation.canonical}/StructureDefinition/nep-counted-by"
-        return {"url": url, "valueUrl": self.evaluation.url(asked)}
 
 
 def _chief(counted: Sequence[tuple[Resource, Asked, Sequence[Unit]]]) -> tuple[Resource, Asked, Sequence[Unit]]:
