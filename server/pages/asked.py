@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from server.interaction.engine import EDITION
 from server.outcome import FhirError
 from server.pages.contexts import Area, Frame, Language
 from server.portfolio.codes import Lang
@@ -94,7 +95,7 @@ class Asked:
             api_url=api_url,
             instant=instant,
             lasting_url=self.changed(_asOf=instant, round=round) if instant else "",
-            as_of=self.one("_asOf"),
+            as_of=instant if (self.one("_asOf") or "").startswith(EDITION) else self.one("_asOf"),
             present_url=self.changed(_asOf=None),
         )
 

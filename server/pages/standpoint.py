@@ -8,6 +8,7 @@ from datetime import date
 from typing import Any
 
 from server.access import Caller
+from server.interaction.engine import EDITION
 from server.interaction.search import Found, search
 from server.outcome import FhirError
 from server.pages.asked import Asked
@@ -77,14 +78,17 @@ async def first_search(house: House, caller: Caller, asked: Asked) -> Found:
 
 async def place(house: House, caller: Caller, asked: Asked, found: Found) -> Place:
     """Where the page stands. FhirError value (400) for a round that is not known."""
-    reader = Reader(house, caller, asked.one("_asOf") or found.moment.instant)
+    as_of = asked.one("_asOf")
+    if as_of is not None and as_of.startswith(EDITION):
+        # It is asked for by its number, and stands for the moment of its publication.
+        as_of = found.moment.instant
+    reader = Reader(house, caller, as_of or found.moment.instant)
     rounds = tuple(_round(elements.resource_of(version), house) for version in found.page.versions)
     wanted = asked.one("round")
     if wanted not in (None, NO_ROUND, *(one.value for one in rounds)):
         known = ", ".join(one.value for one in rounds)
         text = f"round={wanted}: ukjent runde / unknown round; kjent / known: {known}."
         raise FhirError("value", text, expression="round")
-    as_of = asked.one("_asOf")
     if wanted is None and as_of is None:
         shown = await _newest_reported(house, reader, rounds)
     else:

@@ -18,11 +18,11 @@ Width = Literal["wide", "narrow"]
 _FOLDER = Path(__file__).parent / "charts"
 _PALETTE: dict[str, Any] = json.loads((_FOLDER / "palette.json").read_bytes())
 _TOKEN = re.compile(r"#f1(\d\d)(\d)f")
-_WIDTHS: dict[Width, int] = {"wide": 720, "narrow": 320}
-_LEAST: dict[Width, tuple[float, float]] = {"wide": (0.075, 0.025), "narrow": (0.16, 0.06)}
+WIDTHS: dict[Width, int] = {"wide": 600, "narrow": 320}
+_LEAST: dict[Width, tuple[float, float]] = {"wide": (0.085, 0.03), "narrow": (0.16, 0.06)}
 """The shares of the longest bar below which a part is too small for its number, and for its sign; the table says it."""
-_ROOM = 1.14
-"""Of the longest bar, so that its sum stands beside it."""
+_LETTER = 8.5
+"""Pixels of a letter at most: the fonts that a reader has may be wider than those that the drawing measures."""
 _MOST_OF_WORDS = 210
 _ROLES = ("fill", "edge", "ink")
 
@@ -62,7 +62,7 @@ class Chart:
     @property
     def digest(self) -> str:
         """Changes with all that is drawn, and with the way of drawing."""
-        said = repr((self, _template("stacked"), _PALETTE, _WIDTHS, _LEAST))
+        said = repr((self, _template("stacked"), _PALETTE, WIDTHS, _LEAST))
         return hashlib.sha256(said.encode()).hexdigest()[:20]
 
     def height(self, width: Width) -> int:
@@ -74,9 +74,9 @@ class Chart:
     def specification(self, width: Width) -> dict[str, Any]:
         """The Vega-Lite specification with its data, in the tokens of `painted`."""
         made: dict[str, Any] = json.loads(_template("stacked"))
-        made |= {"width": _WIDTHS[width], "height": self.height(width), "description": self.alt}
+        made |= {"width": WIDTHS[width], "height": self.height(width), "description": self.alt}
         made["data"]["values"] = list(self._values(width))
-        made["encoding"]["x"]["scale"]["domain"] = [0, float(self._longest) * _ROOM]
+        made["encoding"]["x"]["scale"]["domain"] = [0, self._room(width)]
         bars, words, sums = made["layer"]
         names = [f"{part.sign} {part.word}" for part in self.parts]
         for channel, role in (("color", "fill"), ("stroke", "edge")):
@@ -91,15 +91,25 @@ class Chart:
         if width == "narrow":
             _above(made["encoding"]["y"])
         else:
-            # The fonts that a reader has may be wider than those that the drawing measures.
-            longest = max((len(bar.word) for bar in self.bars), default=0)
-            made["encoding"]["y"]["axis"]["minExtent"] = min(_MOST_OF_WORDS, 8 * longest + 8)
+            made["encoding"]["y"]["axis"]["minExtent"] = self._words
         return made
+
+    @property
+    def _words(self) -> float:
+        """The room of the words beside the bars, in pixels."""
+        return min(_MOST_OF_WORDS, _LETTER * max((len(bar.word) for bar in self.bars), default=0) + 8)
+
+    def _room(self, width: Width) -> float:
+        """The number at the right edge: beyond the longest bar there is room for its sum."""
+        whole = WIDTHS[width] - (self._words if width == "wide" else 0)
+        sums = _LETTER * max((len(bar.total) for bar in self.bars), default=0) + 12
+        return float(self._longest) * whole / (whole - sums)
 
     def _values(self, width: Width) -> Any:
         for bar in self.bars:
             for order, (part, number) in enumerate(zip(self.parts, bar.numbers, strict=True)):
-                if number:
+                # Of a bar of nought its first part remains, for the sum beside it.
+                if number or (number == 0 and not any(bar.numbers) and order == bar.numbers.index(number)):
                     yield {
                         "row": bar.word,
                         "part": f"{part.sign} {part.word}",
@@ -125,7 +135,7 @@ class Chart:
 def _columns(chart: Chart, width: Width) -> int:
     """Of the legend: as many as its words leave room for."""
     longest = max((len(part.word) for part in chart.parts), default=1)
-    return max(1, min(len(chart.parts), _WIDTHS[width] // (8 * longest + 50)))
+    return max(1, min(len(chart.parts), int(WIDTHS[width] // (_LETTER * longest + 56))))
 
 
 def _above(y: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from server.outcome import FhirError
 from server.pages.asked import Asked, Pairs
 from server.pages.contexts import Option, Round
-from server.pages.figures.charts import Chart
+from server.pages.figures.charts import WIDTHS, Chart, Width
 from server.pages.figures.contexts import Figure, FiguresPage, Narrowing, Picture, Section, Source, Then, View
 from server.pages.figures.gathering import EARLIER, ROUNDS, Gatherer, Groups, earlier, of_round, population, seen_from
 from server.pages.figures.sections import NAMES, Teller
@@ -124,10 +124,9 @@ def _pictured(asked: Asked, view: View) -> View:
     if chart is None or not chart.bars:
         return replace(view, chart=None)
 
-    def source(width: str) -> Source:
+    def source(width: Width) -> Source:
         light, dark = (_picture_url(asked, chart, w=width, t=theme) for theme in ("light", "dark"))
-        wide = width == "wide"
-        return Source(light, dark, 720 if wide else 320, chart.height("wide" if wide else "narrow"))
+        return Source(light, dark, WIDTHS[width], chart.height(width))
 
     return replace(view, picture=Picture(chart.alt, source("wide"), source("narrow")))
 
@@ -174,9 +173,12 @@ async def _narrowing(place: Place, asked: Asked) -> Narrowing:
 
 
 def _earlier(place: Place, asked: Asked) -> Iterator[Option]:
+    """The rounds before the shown one, and the one that is compared with, whichever it is."""
+    shown, chosen = place.standpoint.round, asked.one(EARLIER)
     for one in place.rounds:
-        if one != place.standpoint.round:
-            yield Option(one.value, one.title, one.value == asked.one(EARLIER), "nb")
+        before = shown is None or (one.end is not None and shown.end is not None and one.end < shown.end)
+        if before or one.value == chosen:
+            yield Option(one.value, one.title, one.value == chosen, "nb")
 
 
 def chart_of(page: FiguresPage, name: str) -> Chart | None:

@@ -230,7 +230,8 @@ class Teller:
         return (("some", self._of(group, "numerator")), ("all", self._of(group, "denominator")))
 
     def _finance(self, name: str, group: Part, by: str, head: str) -> View:
-        columns = strata(group, by)
+        order = self._order("funding-source" if name == "costs" else "national-solution")
+        columns = sorted(strata(group, by), key=lambda one: _place(order, one.keys[0]))
         cells = {one.keys: one for one in strata(group, "År", by)}
         lines = []
         for year in sorted(strata(group, "År"), key=lambda one: one.keys):
@@ -280,7 +281,7 @@ class Teller:
 
         def rank(one: tuple[str, Line]) -> tuple[bool, int, str]:
             key, line = one
-            return not key, order.index(key) if key in order else len(order), self.plain(line.word).casefold()
+            return not key, _place(order, key), self.plain(line.word).casefold()
 
         return [line for _, line in sorted(lines, key=rank)]
 
@@ -355,6 +356,10 @@ def _delivered(line: Line) -> list[int | Decimal | None]:
     """Delivered, late, open and not late, redefined: the parts of a bar."""
     _, done, open, late, redefined = (_value(line, place) for place in range(5))
     return [done, late, open - late, redefined]
+
+
+def _place(order: Sequence[str], key: str) -> int:
+    return order.index(key) if key in order else len(order)
 
 
 def _value(line: Line, place: int) -> int:
