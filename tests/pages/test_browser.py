@@ -35,6 +35,7 @@ PAGES = {
     "nothing": "/?title:contains=finnes-ikke&_asOf=2020-01-01T00:00:00Z",
     "co-governed": "/tiltak/NEP-0005",
     "observed": "/tiltak/NEP-0031",
+    "figures": "/nokkeltall?context=samstyre",
     "refused": "/?foo=bar",
     "unknown": "/tiltak/NEP-9999",
     "nowhere": "/nowhere",
@@ -161,7 +162,7 @@ def test_no_initiative_hangs_over_the_edge_of_a_phone(address, browser):
 def test_the_dark_colours_have_contrast_too(address, browser, tmp_path):
     window = opened(browser, color_scheme="dark")
     wrong = []
-    for name in ("filtered", "co-governed", "refused"):
+    for name in ("filtered", "co-governed", "figures", "refused"):
         window.goto(f"{address}{PAGES[name]}")
         window.evaluate(AXE.read_text("utf-8"))
         wrong += faults(window, name, ["cat.color"])

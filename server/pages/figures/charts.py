@@ -65,6 +65,11 @@ class Chart:
         said = repr((self, _template("stacked"), _PALETTE, WIDTHS, _LEAST))
         return hashlib.sha256(said.encode()).hexdigest()[:20]
 
+    @property
+    def drawable(self) -> bool:
+        """Whether there is anything to be seen."""
+        return any(any(bar.numbers) for bar in self.bars)
+
     def height(self, width: Width) -> int:
         """In pixels of the picture."""
         columns = _columns(self, width)

@@ -13,7 +13,8 @@ from server.pages.contexts import Option, Round
 from server.pages.figures.charts import WIDTHS, Chart, Width
 from server.pages.figures.contexts import Figure, FiguresPage, Narrowing, Picture, Section, Source, Then, View
 from server.pages.figures.gathering import EARLIER, ROUNDS, Gatherer, Groups, earlier, of_round, population, seen_from
-from server.pages.figures.sections import NAMES, Teller
+from server.pages.figures.reading import counted
+from server.pages.figures.sections import NAMES, OF_ROUNDS, Teller
 from server.pages.filters import CONTROLS, chips, owners, rounds_of, select_of
 from server.pages.render import Words
 from server.pages.standpoint import Place
@@ -81,6 +82,8 @@ async def _section(
     urls = (_api_url(asking, name), "" if details else asked.url(f"{PATH}/{name}"))
     if name not in every:
         return Section(name, (), (), (), False, *urls, missing="figures.no-round")
+    if name in OF_ROUNDS and not any(counted(group, "").value for group in every[name]):
+        return Section(name, (), (), (), False, *urls, missing="figures.no-reports")
     views = list(teller.views(name, every[name], details=details))
     if name == "status":
         over = teller.rounds([one async for one in _rounds(asking, every[name])])
@@ -121,7 +124,7 @@ def _change(now: Figure, then: Figure) -> int | Decimal | None:
 def _pictured(asked: Asked, view: View) -> View:
     """With the addresses of its pictures, which carry what the page was asked for and what they are drawn of."""
     chart = view.chart
-    if chart is None or not chart.bars:
+    if chart is None or not chart.drawable:
         return replace(view, chart=None)
 
     def source(width: Width) -> Source:

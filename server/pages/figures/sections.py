@@ -34,6 +34,8 @@ Column = tuple[Part, str]
 """A group and the code of the population that is counted."""
 
 NAMES = ("status", "reporting", "deliveries", "dependencies", "finance")
+OF_ROUNDS = ("status", "reporting")
+"""Those that count a round's reports: what nobody has asked for, or what is not public yet, is not nought."""
 _OWNERS = 15
 """Bars of a chart of owners: those who lack most reports, then the rest as one."""
 _LETTERS = "abcdefghi"
