@@ -41,7 +41,7 @@ async def groups_of(evaluation: Evaluation, seen: View) -> list[dict[str, Any]]:
     """MeasureReport.group, of what the view's caller may see."""
     known = await _known(seen, evaluation)
     found = {one: await seen.all(one.resource_type, one.pairs) for one in evaluation.searches()}
-    return evaluation.groups(found, known, _Names(seen.engine, known))
+    return evaluation.groups(found, known, _Names(seen.engine, known), seen.evaluated)
 
 
 async def counts_of(evaluation: Evaluation, seen: View) -> list[dict[str, Any]]:

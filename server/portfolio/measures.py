@@ -207,11 +207,16 @@ class Evaluation:
         return tuple(Rule.of(part, place, self.schema, self.type_of) for part in parts)
 
     def groups(
-        self, found: Mapping[Asked, Sequence[Resource]], known: Mapping[str, Resource], named: Callable[[str], Resource]
+        self,
+        found: Mapping[Asked, Sequence[Resource]],
+        known: Mapping[str, Resource],
+        named: Callable[[str], Resource],
+        evaluated: dict[str, dict[int, Values]],
     ) -> list[dict[str, Any]]:
         """MeasureReport.group. `found` holds what each of `searches` found, `known` the initiatives by reference;
-        `named` gives a stratum's value as a concept."""
-        counting = _Counting(self, found, known, named)
+        `named` gives a stratum's value as a concept. `evaluated` keeps the values of each rule by its template and the
+        identity of the resource, for other measures over the same ones: these must live as long as it does."""
+        counting = _Counting(self, found, known, named, evaluated)
         return [counting.group(group) for group in self.measure.get("group", ())]
 
     def counted(self, counts: Mapping[Asked, int]) -> list[dict[str, Any]]:
@@ -236,17 +241,16 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class _Counting:
-    """Groups share their populations, and strata their resources: each is gone through once. `evaluated` holds the
-    values of each rule by its template."""
+    """Groups share their populations, and strata their resources: each is gone through once."""
 
     evaluation: Evaluation
     found: Mapping[Asked, Sequence[Resource]]
     known: Mapping[str, Resource]
     named: Callable[[str], Resource]
+    evaluated: dict[str, dict[int, Values]]
     units: dict[int, Unit] = field(default_factory=dict)
     counted: dict[Asked, list[Unit]] = field(default_factory=dict)
     parted: dict[tuple[Asked, tuple[str, ...]], Strata] = field(default_factory=dict)
-    evaluated: dict[str, dict[int, Values]] = field(default_factory=dict)
 
     def group(self, group: Resource) -> dict[str, Any]:
         counted = [(one, asked := self.evaluation.asked(one), self._units(asked)) for one in group["population"]]

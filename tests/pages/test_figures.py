@@ -8,6 +8,7 @@ import os
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,6 +17,7 @@ import pytest
 
 from scripts.benchmarks.synthetic import fill, portfolio
 from server.app import engine_of, rounds_of, store_of
+from server.auth.tokens import Tokens
 from server.load import publish_closed
 from server.pages.figures.charts import Bar, Chart, Part
 from tests.pages.conftest import Reader, Site, settings_in
@@ -235,3 +237,18 @@ def test_a_round_whose_reports_are_not_public_yet_is_not_nought(rounds: Site) ->
 def test_an_edition_is_a_moment_too(rounds: Site, path: str) -> None:
     page = Reader(rounds)(f"{path}?_asOf=rapport%7C2021-11&round=2021-11")
     assert "slik den sto" in page.one("aside").text
+
+
+def test_each_view_of_what_is_restricted_is_on_record_and_figures_of_public_things_are_kept(rounds: Site) -> None:
+    token = Tokens.of(rounds.settings.keys, rounds.settings.base).issue("secretariat", "", timedelta(minutes=5))
+    bearer = {"Authorization": f"Bearer {token}"}
+
+    def on_record() -> int:
+        count = rounds.get("/fhir/AuditEvent?_summary=count", headers=bearer)
+        return int(count.json()["total"])
+
+    for url, more in (("/nokkeltall?round=2022-03", 2), ("/nokkeltall?round=2021-11", 0)):
+        before = on_record()
+        for _ in range(2):
+            assert rounds.get(url, headers=bearer).status_code == 200
+        assert on_record() - before == more, url

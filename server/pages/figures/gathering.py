@@ -76,8 +76,8 @@ def earlier(place: Place, asked: Asked) -> Round | None:
 
 @dataclass(frozen=True)
 class Gatherer:
-    """Evaluates, and keeps what anybody may see: what others are shown is read for them each time, for that is on
-    record."""
+    """Evaluates, and keeps figures for those who see the same, until something is written. What was made of restricted
+    resources is not kept: each reading of these is on record."""
 
     _kept: OrderedDict[tuple[Any, ...], Groups] = field(default_factory=OrderedDict)
 
@@ -88,10 +88,11 @@ class Gatherer:
         if evaluation.needs_round and at.round is None:
             return None
         key = await _key(at, name, population, details)
-        found = self._kept.get(key) if key else None
+        found = self._kept.get(key)
         if found is None:
+            before = _noted(at.view.caller)
             found = await groups_of(evaluation, at.view)
-            if key:
+            if _noted(at.view.caller) == before:
                 self._keep(key, found)
         return found
 
@@ -105,13 +106,16 @@ class Gatherer:
             self._kept.popitem(last=False)
 
 
-async def _key(at: Viewpoint, *what: Any) -> tuple[Any, ...] | None:
-    """All that the figures are made of; None where they are not kept. The present counts too: rights are of now."""
-    caller: Caller = at.view.caller
-    if caller.role != "anonymous" or caller.scopes is not None:
-        return None
-    now = await at.view.engine.store.moment()
-    return (now.sequence, at.instant, at.day, at.round_value, *what)
+def _noted(caller: Caller) -> int:
+    """How many restricted resources the request has read so far."""
+    return len(caller.request.given) if caller.request else 0
+
+
+async def _key(at: Viewpoint, *what: Any) -> tuple[Any, ...]:
+    """All that the figures are made of. The present counts too, whatever moment is looked at: rights are of now."""
+    caller, now = at.view.caller, await at.view.engine.store.moment()
+    whom = (caller.role, caller.organization, caller.scopes)
+    return (now.sequence, whom, at.instant, at.day, at.round_value, *what)
 
 
 def _measure(at: Viewpoint, name: str, details: bool) -> Resource:
