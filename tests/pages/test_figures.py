@@ -20,6 +20,7 @@ from server.app import engine_of, rounds_of, store_of
 from server.auth.tokens import Tokens
 from server.load import publish_closed
 from server.pages.figures.charts import Bar, Chart, Part
+from server.pages.figures.pen import Pen
 from tests.pages.conftest import Reader, Site, settings_in
 from tests.pages.html import Node
 
@@ -252,3 +253,16 @@ def test_each_view_of_what_is_restricted_is_on_record_and_figures_of_public_thin
         for _ in range(2):
             assert rounds.get(url, headers=bearer).status_code == 200
         assert on_record() - before == more, url
+
+
+async def test_the_drawing_process_may_end_at_any_time_and_what_cannot_be_drawn_is_told() -> None:
+    pen = Pen()
+    specification = CHART.specification("wide")
+    first = await pen.draw(specification)
+    assert pen.process is not None
+    pen.process.kill()
+    with pytest.raises(RuntimeError, match=r"drawing\.py"):
+        await pen.draw({"mark": "no such mark"})
+    assert await pen.draw({**specification, "description": "En annen"}) != ""
+    assert await pen.draw(specification) is first
+    pen.process.kill()

@@ -24,7 +24,7 @@ class Pen:
     """One process for one program; it begins with the first use and may end at any time, and is then begun again."""
 
     def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
         self._kept: OrderedDict[str, str] = OrderedDict()
 
@@ -72,17 +72,17 @@ class Pen:
         return content.decode()
 
     def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
+        if self.process is None or self.process.poll() is not None:
             # -I: neither the environment nor a folder has a say in what it imports.
             command = [sys.executable, "-I", _DRAWING]
-            self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
-        return self._process
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
+        return self.process
 
     def _end(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        self.process = None
 
 
 def _until(stream: IO[bytes], end: bytes) -> bytes:
