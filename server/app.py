@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
@@ -130,6 +131,15 @@ def store_of(settings: Settings) -> Store:
     if settings.store.startswith("mongodb"):
         return MongoStore(settings.store, driver=settings.mongo_driver)
     return SqliteStore(settings.sqlite_path)
+
+
+def settle() -> None:
+    """Before the first request: what was made at the start stays for good, so that the garbage collector need not go
+    through it again; and it comes more rarely, for an answer over a thousand initiatives makes a hundred thousand
+    objects that all go at once. With it such an answer took two thirds of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)
 
 
 def rounds_of(settings: Settings) -> Rounds:

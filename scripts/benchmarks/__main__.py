@@ -18,13 +18,14 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from scripts.benchmarks import generator
+from scripts.benchmarks import generator, synthetic
 from scripts.benchmarks import validation as validating
 from scripts.benchmarks.client import Measured, get, measure, post
 from scripts.benchmarks.process import Server, profiled
 from server.access import SECRETARIAT
 from server.app import engine_of, store_of
 from server.auth.tokens import Tokens
+from server.interaction.operations.figures import MEASURES
 from server.interaction.write import Intent, write
 from server.load import load
 from server.search.dates import interval
@@ -159,6 +160,22 @@ async def portfolio(folder: Path) -> list[Line]:
     return [line]
 
 
+async def aggregates(folder: Path) -> list[Line]:
+    """Each computed measure of a round over 1 000 initiatives, against 40: processor time for each initiative."""
+    few, many = [await _aggregated(folder / str(initiatives), initiatives) for initiatives in (40, 1_000)]
+    return [
+        Line(f"{name} at 1 000 / at 40", large, small, large.cpu / 1_000 / (small.cpu / 40), at_most=1.0)
+        for name, small, large in zip(MEASURES, few, many, strict=True)
+    ]
+
+
+async def _aggregated(folder: Path, initiatives: int) -> list[Measured]:
+    settings = await _synthetic(folder, initiatives)
+    paths = [f"/fhir/Measure/{name}/$evaluate-measure?round=2021-11" for name in MEASURES]
+    with Server(settings) as server:
+        return [await _measure(server, lambda n, path=path: get(path), connections=1) for path in paths]
+
+
 async def validation(folder: Path) -> list[Line]:
     """What the profiles add to R4's own validation, for the real Tasks and the largest PlanDefinition."""
     (task, of_task), (plan, of_plan) = validating.measured(REPORT)
@@ -233,6 +250,14 @@ async def _generated(folder: Path, size: int) -> Settings:
     return settings
 
 
+async def _synthetic(folder: Path, initiatives: int) -> Settings:
+    """A store with a synthetic portfolio of so many initiatives."""
+    settings = _settings(folder)
+    async with _Open(settings) as engine:
+        await synthetic.fill(engine, synthetic.portfolio(initiatives))
+    return settings
+
+
 BENCHMARKS: dict[str, Callable[[Path], Awaitable[list[Line]]]] = {
     "read": read,
     "create": create,
@@ -240,6 +265,7 @@ BENCHMARKS: dict[str, Callable[[Path], Awaitable[list[Line]]]] = {
     "portfolio": portfolio,
     "growth": growth,
     "validation": validation,
+    "aggregates": aggregates,
 }
 
 

@@ -24,7 +24,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from server import headers
-from server.app import create_app, store_of
+from server.app import create_app, settle, store_of
 from server.auth.callers import caller_of
 from server.limits import Limits
 from server.outcome import invalid
@@ -55,6 +55,7 @@ def main() -> None:
     # After those for tokens and that of a read, so that both are found as fast.
     app.router.routes[3:3] = ceilings.routes()
     _profile_on_signal()
+    settle()
     uvicorn.run(app, port=settings.port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
 
 

@@ -17,7 +17,7 @@ SORTS = (("url", "sort.number"), ("title", "sort.title"), ("publisher", "sort.ow
 
 
 @dataclass(frozen=True)
-class _Control:
+class Control:
     """A select over one of our code systems. Two of them share the parameter `context`: both must be met."""
 
     parameter: str
@@ -26,12 +26,12 @@ class _Control:
     system: str
 
 
-_CONTROLS = (
-    _Control("context", "segment", "segment", "segment"),
-    _Control("context", "phase", "phase", "phase"),
-    _Control("_has:Task:based-on:status-color", "status", "filter.status", "traffic-light"),
-    _Control("_has:Task:based-on:risk-color", "risk", "filter.risk", "traffic-light"),
-    _Control("topic", "solution", "solution", "national-solution"),
+CONTROLS = (
+    Control("context", "segment", "segment", "segment"),
+    Control("context", "phase", "phase", "phase"),
+    Control("_has:Task:based-on:status-color", "status", "filter.status", "traffic-light"),
+    Control("_has:Task:based-on:risk-color", "risk", "filter.risk", "traffic-light"),
+    Control("topic", "solution", "solution", "national-solution"),
 )
 
 
@@ -46,12 +46,12 @@ async def form_of(place: Place, asked: Asked) -> Form:
     free = list(asked.filters)
     shown: list[tuple[str, str, str, str]] = []
     selects = []
-    for control in _CONTROLS:
+    for control in CONTROLS:
         codes = house.codes.options(control.system, asked.lang)
         choices = [(f"{code.system}|{code.code}", code.display, code.lang) for code in codes]
-        selects.append(_select(control.parameter, control.id, control.key, choices, free, shown))
-    owners = [(f"Organization/{id}", name, "nb") for id, name in await _owners(place)]
-    selects.insert(2, _select("owner", "owner", "owner", owners, free, shown))
+        selects.append(select_of(control.parameter, control.id, control.key, choices, free, shown))
+    owning = [(f"Organization/{id}", name, "nb") for id, name in await owners(place)]
+    selects.insert(2, select_of("owner", "owner", "owner", owning, free, shown))
     title = _taken(free, TITLE)
     shown += [(TITLE, title, "filter.title", title)] if title else []
     sort = _taken(free, "_sort")
@@ -59,17 +59,17 @@ async def form_of(place: Place, asked: Asked) -> Form:
     return Form(
         action=asked.url(pairs=()),
         selects=tuple(selects),
-        rounds=round_options(place),
+        rounds=rounds_of(place),
         sorts=_sorts(sort or DEFAULT_SORT),
         title=title,
         overdue=asked.one("overdue") == "true",
         hidden=_hidden(asked, free),
-        chips=tuple(_chips(asked, [*shown, *rest])),
+        chips=tuple(chips(asked, [*shown, *rest])),
         clear_url=asked.other("/"),
     )
 
 
-def _select(
+def select_of(
     parameter: str,
     id: str,
     key: str,
@@ -111,7 +111,8 @@ def _sorts(sort: str) -> tuple[Option, ...]:
     return tuple(Option(value, key, value == sort, "nb") for value, key in known)
 
 
-def _chips(asked: Asked, shown: Iterable[tuple[str, str, str, str]]) -> Iterable[Chip]:
+def chips(asked: Asked, shown: Iterable[tuple[str, str, str, str]]) -> Iterable[Chip]:
+    """The filters in force: (parameter, its text, key of its name, word of its value)."""
     for name, text, key, label in shown:
         rest = list(asked.pairs)
         rest.remove((name, text))
@@ -120,13 +121,14 @@ def _chips(asked: Asked, shown: Iterable[tuple[str, str, str, str]]) -> Iterable
         yield Chip("filter.overdue", "overdue", "", asked.changed(overdue=None, _page=None))
 
 
-def round_options(place: Place) -> tuple[Option, ...]:
+def rounds_of(place: Place) -> tuple[Option, ...]:
+    """The rounds to choose from, and none."""
     shown = place.standpoint.round
     options = [Option(one.value, one.title, one == shown, "nb") for one in place.rounds]
     return (*options, Option(NO_ROUND, "", shown is None, "nb"))
 
 
-async def _owners(place: Place) -> list[tuple[str, str]]:
+async def owners(place: Place) -> list[tuple[str, str]]:
     """Every organisation that owns an initiative which the caller may see, by name."""
     owning = ("_has:PlanDefinition:owner:status", "draft,active,retired")
     found = await place.reader.all("Organization", owning, ("_sort", "name"))

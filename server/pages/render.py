@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -112,6 +112,11 @@ def _asset(name: str) -> str:
     return f"/static/{name}?v={digest}"
 
 
+def _filled(text: str, parts: Iterable[tuple[str, Any]], shown: Callable[[Any], str]) -> Markup:
+    """One of our own texts with HTML in its places: what `shown` makes of each part."""
+    return Markup(text).format(**{name.replace("-", "_"): Markup(shown(part)) for name, part in parts})
+
+
 @dataclass(frozen=True)
 class Renderer:
     """Templates by language."""
@@ -148,6 +153,7 @@ def _environment(words: Words) -> Environment:
         "number": words.number,
         "markdown": markdown,
         "asset": _asset,
+        "filled": _filled,
     }
     environment.globals.update(shared)
     return environment

@@ -23,6 +23,7 @@ from server.pages.desk import Desk
 from server.pages.door import Door
 from server.pages.editions.routes import Editions
 from server.pages.evidence.routes import EvidencePages
+from server.pages.figures.routes import Figures
 from server.pages.house import House
 from server.pages.initiative import initiative
 from server.pages.portfolio import portfolio
@@ -69,6 +70,7 @@ class Pages:
             *Workbooks(self.desk).routes(),
             *Dependencies(self.desk).routes(),
             *Actors(self.desk).routes(),
+            *Figures(self.desk).routes(),
             *self._sign_in(),
         ]
 

@@ -98,6 +98,7 @@ async def place(house: House, caller: Caller, asked: Asked, found: Found) -> Pla
     else:
         shown = next((one for one in rounds if one.value == wanted), None)
     if as_of is not None and as_of.startswith(EDITION):
+        # It is asked for by its number, and stands for the moment of its publication.
         as_of = found.moment.instant
     today = house.day(as_of) if as_of else house.today()
     return Place(reader, rounds, _standpoint(shown, today, is_past=as_of is not None), today)

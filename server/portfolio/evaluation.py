@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from server.definitions.registry import Registry
@@ -40,7 +41,23 @@ async def groups_of(evaluation: Evaluation, seen: View) -> list[dict[str, Any]]:
     """MeasureReport.group, of what the view's caller may see."""
     known = await _known(seen, evaluation)
     found = {one: await seen.all(one.resource_type, one.pairs) for one in evaluation.searches()}
-    return evaluation.groups(found, known, _Names(seen.engine, known))
+    return evaluation.groups(found, known, _Names(seen.engine, known), seen.evaluated)
+
+
+async def counts_of(evaluation: Evaluation, seen: View) -> list[dict[str, Any]]:
+    """The same without strata, and so without reading what is counted: for one number beside another. Sums of money
+    are read all the same."""
+    plain = {**evaluation.measure, "group": [without_strata(one) for one in evaluation.measure["group"]]}
+    bare = replace(evaluation, measure=plain)
+    if elements.code(plain.get("scoring")) == "continuous-variable":
+        return await groups_of(bare, seen)
+    counts = {one: await seen.count(one.resource_type, one.pairs) for one in bare.searches()}
+    return bare.counted(counts)
+
+
+def without_strata(group: Resource) -> Resource:
+    """A group of a Measure, its populations alone."""
+    return {name: value for name, value in group.items() if name != "stratifier"}
 
 
 def shipped(registry: Registry, id: str) -> Resource | None:

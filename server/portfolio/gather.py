@@ -43,12 +43,15 @@ _NOT_NARROWING = frozenset({"_count", "_sort", "_include", "_revinclude", "_tota
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """`instant` is a moment of the store as text; all that is asked here is answered as of it."""
+    """`instant` is a moment of the store as text; all that is asked here is answered as of it. `evaluated`:
+    what measures found in its resources."""
 
     engine: Engine
     caller: Caller
     instant: str
+    evaluated: dict[str, dict[int, tuple[str, ...]]] = field(default_factory=dict, repr=False, compare=False)
     _read: dict[tuple[str, str], Resource] = field(default_factory=dict, repr=False, compare=False)
+    _asked: dict[tuple[str, tuple[Pair, ...]], list[Resource]] = field(default_factory=dict, repr=False, compare=False)
 
     async def found(self, resource_type: str, pairs: Iterable[Pair]) -> list[Found]:
         """Every page of a search. FhirError for what is not understood."""
@@ -63,6 +66,11 @@ class View:
             follows = [("_page", cursor_text(cursor))] if cursor is not None else []
         return pages
 
+    async def count(self, resource_type: str, pairs: Iterable[Pair]) -> int:
+        """How many match, without reading them."""
+        asked = [*pairs, ("_summary", "count"), ("_asOf", self.instant)]
+        return (await search(self.engine, self.caller, resource_type, asked, strict=True)).page.total or 0
+
     async def versions(self, resource_type: str, pairs: Iterable[Pair]) -> list[Version]:
         """The matches and what they include, each once, in the order of their finding."""
         seen: dict[tuple[str, str], Version] = {}
@@ -72,9 +80,12 @@ class View:
         return list(seen.values())
 
     async def all(self, resource_type: str, pairs: Iterable[Pair] = ()) -> list[Resource]:
-        """The matches of a search, and what they include. What several searches find is read once, and is the same
-        object for all of them: nobody changes it."""
-        return [self._resource(version) for version in await self.versions(resource_type, pairs)]
+        """The matches of a search, and what they include. The moment stands still: what was asked once is not asked
+        again, and what several searches find is read once: the same object for all of them, which nobody changes."""
+        asked = (resource_type, tuple(pairs))
+        if asked not in self._asked:
+            self._asked[asked] = [self._resource(version) for version in await self.versions(*asked)]
+        return list(self._asked[asked])
 
     def _resource(self, version: Version) -> Resource:
         name = (version.resource_type, version.id)

@@ -13,6 +13,7 @@ amount in none.
 from __future__ import annotations
 
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -30,6 +31,8 @@ from server.search.urls import pairs_of
 
 Resource = Mapping[str, Any]
 Pair = tuple[str, str]
+Values = tuple[str, ...]
+Strata = Mapping[tuple[str | None, ...], list["Unit"]]
 TypeOf = Callable[[str, str], str]
 """(resource type, parameter with its chain) -> "token", "reference" …, "" for one that is not known"""
 
@@ -120,20 +123,27 @@ class Rule:
         """Whether it asks the initiative and not what is counted."""
         return self._hole.startswith(_INITIATIVE)
 
-    def values(self, unit: Unit, known: dict[tuple[str, int], tuple[str, ...]]) -> tuple[str, ...]:
-        """The strata that a unit is in: one, none, or of a repeating element several. `known` keeps what was found, by
-        the resource's own identity: populations of one group, and groups of one measure, share most of theirs."""
-        subject = unit.initiative if self.of_initiative else unit.focus
-        if subject is None:
-            return ()
-        key = (self.template, id(subject))
-        if key not in known:
-            try:
-                found = self._run(dict(subject))
-            except FhirPathError as error:
-                raise FhirError("processing", f"Measure: {error}", expression="Measure.group.stratifier") from None
-            known[key] = tuple(dict.fromkeys(_text(value) for _, value, _ in found if value is not None))
-        return known[key]
+    def values(self, units: Iterable[Unit], known: dict[int, Values]) -> Iterator[Values]:
+        """The strata that each unit is in: one, none, or of a repeating element several. `known` keeps what this rule
+        found, by the resource's own identity: populations share most of theirs, and a thousand Tasks a few
+        initiatives."""
+        of_initiative = self.of_initiative
+        for unit in units:
+            subject = unit.initiative if of_initiative else unit.focus
+            if subject is None:
+                yield ()
+                continue
+            found = known.get(id(subject))
+            if found is None:
+                found = known[id(subject)] = self._values(subject)
+            yield found
+
+    def _values(self, subject: Resource) -> Values:
+        try:
+            found = self._run(dict(subject))
+        except FhirPathError as error:
+            raise FhirError("processing", f"Measure: {error}", expression="Measure.group.stratifier") from None
+        return tuple(dict.fromkeys(_text(value) for _, value, _ in found if value is not None))
 
     def pair(self, value: str | None, values: Sequence[str]) -> Pair | None:
         """The condition of a stratum. That of the units without a value (None) is for a token what has none of
@@ -197,25 +207,54 @@ class Evaluation:
         return tuple(Rule.of(part, place, self.schema, self.type_of) for part in parts)
 
     def groups(
-        self, found: Mapping[Asked, Sequence[Resource]], known: Mapping[str, Resource], named: Callable[[str], Resource]
+        self,
+        found: Mapping[Asked, Sequence[Resource]],
+        known: Mapping[str, Resource],
+        named: Callable[[str], Resource],
+        evaluated: dict[str, dict[int, Values]],
     ) -> list[dict[str, Any]]:
         """MeasureReport.group. `found` holds what each of `searches` found, `known` the initiatives by reference;
-        `named` gives a stratum's value as a concept."""
-        counting = _Counting(self, found, known, named)
+        `named` gives a stratum's value as a concept. `evaluated` keeps the values of each rule by its template and the
+        identity of the resource, for other measures over the same ones: these must live as long as it does."""
+        counting = _Counting(self, found, known, named, evaluated)
         return [counting.group(group) for group in self.measure.get("group", ())]
+
+    def counted(self, counts: Mapping[Asked, int]) -> list[dict[str, Any]]:
+        """The same groups of what was only counted: their populations, without strata and score."""
+        return [
+            {
+                "extension": [self.counted_by(self.asked(group["population"][0]))],
+                **({"code": group["code"]} if "code" in group else {}),
+                "population": [
+                    {"extension": [self.counted_by(asked)], "code": one["code"], "count": counts[asked]}
+                    for one in group["population"]
+                    for asked in [self.asked(one)]
+                ],
+            }
+            for group in self.measure.get("group", ())
+        ]
+
+    def counted_by(self, asked: Asked) -> dict[str, str]:
+        """The extension with the search behind a number."""
+        return {"url": f"{self.canonical}/StructureDefinition/nep-counted-by", "valueUrl": self.url(asked)}
 
 
 @dataclass(frozen=True)
 class _Counting:
+    """Groups share their populations, and strata their resources: each is gone through once."""
+
     evaluation: Evaluation
     found: Mapping[Asked, Sequence[Resource]]
     known: Mapping[str, Resource]
     named: Callable[[str], Resource]
-    evaluated: dict[tuple[str, int], tuple[str, ...]] = field(default_factory=dict)
+    evaluated: dict[str, dict[int, Values]]
+    units: dict[int, Unit] = field(default_factory=dict)
+    counted: dict[Asked, list[Unit]] = field(default_factory=dict)
+    parted: dict[tuple[Asked, tuple[str, ...]], Strata] = field(default_factory=dict)
 
     def group(self, group: Resource) -> dict[str, Any]:
         counted = [(one, asked := self.evaluation.asked(one), self._units(asked)) for one in group["population"]]
-        made: dict[str, Any] = {"extension": [self._counted_by(_chief(counted)[1])]}
+        made: dict[str, Any] = {"extension": [self.evaluation.counted_by(_chief(counted)[1])]}
         if "code" in group:
             made["code"] = group["code"]
         made["population"] = [self._population(*one) for one in counted]
@@ -224,24 +263,31 @@ class _Counting:
         return made | ({"stratifier": strata} if strata else {})
 
     def _units(self, asked: Asked) -> list[Unit]:
-        units = []
+        if asked not in self.counted:
+            self.counted[asked] = list(self._read(asked))
+        return self.counted[asked]
+
+    def _read(self, asked: Asked) -> Iterator[Unit]:
         for match in self.found[asked]:
-            name = elements.reference_of(match)
-            if match["resourceType"] == "Task":
-                units.append(Unit(name, match, self.known.get(elements.based_on(match))))
-            elif asked.finance is None:
-                units.append(Unit(name, match, match))
+            if asked.finance is None:
+                yield self._unit(match)
             else:
-                lines = elements.finance_lines(match, self.evaluation.canonical)
-                units += [Unit(name, line, match) for line in lines if _meets(line, asked.finance)]
-        return units
+                name, lines = elements.reference_of(match), elements.finance_lines(match, self.evaluation.canonical)
+                yield from (Unit(name, line, match) for line in lines if _meets(line, asked.finance))
+
+    def _unit(self, match: Resource) -> Unit:
+        unit = self.units.get(id(match))
+        if unit is None:
+            initiative = self.known.get(elements.based_on(match)) if match["resourceType"] == "Task" else match
+            unit = self.units[id(match)] = Unit(elements.reference_of(match), match, initiative)
+        return unit
 
     def _population(self, population: Resource, asked: Asked, units: Sequence[Unit]) -> dict[str, Any]:
         lines = _code(population) == "measure-observation"
         return {
-            "extension": [self._counted_by(asked)],
+            "extension": [self.evaluation.counted_by(asked)],
             "code": population["code"],
-            "count": len(units) if lines else len({unit.of for unit in units}),
+            "count": len(units) if lines or asked.finance is None else len({unit.of for unit in units}),
         }
 
     def _score(self, counted: Sequence[tuple[Resource, Asked, Sequence[Unit]]]) -> dict[str, Any]:
@@ -258,7 +304,7 @@ class _Counting:
     def _stratifier(self, stratifier: Resource, counted: Sequence[tuple[Resource, Asked, Sequence[Unit]]]) -> Any:
         rules = self.evaluation.rules_of(stratifier)
         apt = [one for one in counted if one[1].finance is not None or not any(rule.of_lines for rule in rules)]
-        parted = [self._parted(rules, units) for _, _, units in apt]
+        parted = [self._parted(rules, asked) for _, asked, _ in apt]
         keys = sorted({key for strata in parted for key in strata}, key=lambda key: [(v is None, v or "") for v in key])
         seen = [sorted({key[place] or "" for key in keys} - {""}) for place in range(len(rules))]
         strata = []
@@ -270,12 +316,16 @@ class _Counting:
         made = {"code": [stratifier["code"]]} if "code" in stratifier else {}
         return made | ({"stratum": strata} if strata else {})
 
-    def _parted(self, rules: Sequence[Rule], units: Iterable[Unit]) -> dict[tuple[str | None, ...], list[Unit]]:
-        strata: dict[tuple[str | None, ...], list[Unit]] = {}
-        for unit in units:
-            for key in product(*(rule.values(unit, self.evaluated) or (None,) for rule in rules)):
-                strata.setdefault(key, []).append(unit)
-        return strata
+    def _parted(self, rules: Sequence[Rule], asked: Asked) -> Strata:
+        name = (asked, tuple(rule.template for rule in rules))
+        if name not in self.parted:
+            units, strata = self._units(asked), defaultdict(list)
+            found = [rule.values(units, self.evaluated.setdefault(rule.template, {})) for rule in rules]
+            for unit, *values in zip(units, *found, strict=True):
+                for key in product(*(one or (None,) for one in values)):
+                    strata[key].append(unit)
+            self.parted[name] = strata
+        return self.parted[name]
 
     def _stratum(
         self,
@@ -283,13 +333,13 @@ class _Counting:
         key: tuple[str | None, ...],
         pairs: Sequence[Pair],
         counted: Sequence[tuple[Resource, Asked, Sequence[Unit]]],
-        parted: Sequence[Mapping[tuple[str | None, ...], list[Unit]]],
+        parted: Sequence[Strata],
     ) -> dict[str, Any]:
         narrowed = []
         for (population, asked, _), strata in zip(counted, parted, strict=True):
             narrowed.append((population, reduce(Asked.narrowed, pairs, asked), strata.get(key, [])))
         values = [self._value(value) for value in key]
-        made: dict[str, Any] = {"extension": [self._counted_by(_chief(narrowed)[1])]}
+        made: dict[str, Any] = {"extension": [self.evaluation.counted_by(_chief(narrowed)[1])]}
         if len(rules) == 1:
             made["value"] = values[0]
         else:
@@ -299,10 +349,6 @@ class _Counting:
 
     def _value(self, value: str | None) -> Resource:
         return {"text": "Ikke oppgitt / Not stated"} if value is None else self.named(value)
-
-    def _counted_by(self, asked: Asked) -> dict[str, str]:
-        url = f"{self.evaluation.canonical}/StructureDefinition/nep-counted-by"
-        return {"url": url, "valueUrl": self.evaluation.url(asked)}
 
 
 def _chief(counted: Sequence[tuple[Resource, Asked, Sequence[Unit]]]) -> tuple[Resource, Asked, Sequence[Unit]]:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import parse_qsl, quote
 
 from server.outcome import FhirError
 
 _PLAIN = re.compile(r"[A-Za-z0-9:/,$_.~-]*\Z")
+_SHORT = 200
+"""Characters of what is kept once quoted: the codes that a thousand links of one answer share."""
 
 
 def pairs_of(query_string: str) -> list[tuple[str, str]]:
@@ -28,4 +31,13 @@ def query_of(pairs: Iterable[tuple[str, str]]) -> str:
 
 def _quoted(text: str) -> str:
     # Most texts need nothing, and finding that out takes a tenth of what `quote` does.
-    return text if _PLAIN.match(text) else quote(text, safe=":/,$_-.~")
+    if _PLAIN.match(text):
+        return text
+    return _remembered(text) if len(text) < _SHORT else _percented(text)
+
+
+def _percented(text: str) -> str:
+    return quote(text, safe=":/,$_-.~")
+
+
+_remembered = lru_cache(maxsize=4096)(_percented)

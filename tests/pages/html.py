@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
-VOID = {"meta", "link", "input", "br", "hr", "img", "path", "rect", "circle"}
+VOID = {"meta", "link", "input", "br", "hr", "img", "path", "rect", "circle", "source"}
 
 
 @dataclass

@@ -42,6 +42,7 @@ PAGES = {
     "observed": "/tiltak/NEP-0031",
     "dependencies": "/avhengigheter?conflict=any",
     "actor": "/aktorer/helse-vest",
+    "figures": "/nokkeltall?context=samstyre",
     "refused": "/?foo=bar",
     "unknown": "/tiltak/NEP-9999",
     "nowhere": "/nowhere",
@@ -232,7 +233,7 @@ def test_no_initiative_hangs_over_the_edge_of_a_phone(address, browser):
 def test_the_dark_colours_have_contrast_too(address, browser, tmp_path):
     window = opened(browser, color_scheme="dark")
     wrong = []
-    for name in ("filtered", "co-governed", "dependencies", "refused"):
+    for name in ("filtered", "co-governed", "dependencies", "figures", "refused"):
         window.goto(f"{address}{PAGES[name]}")
         window.evaluate(AXE.read_text("utf-8"))
         wrong += faults(window, name, ["cat.color"])

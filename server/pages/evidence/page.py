@@ -11,7 +11,7 @@ from server.pages.asked import Asked, Pairs
 from server.pages.contexts import Tally
 from server.pages.evidence.contexts import EvidencePage, Judged, Row
 from server.pages.evidence.judged import judged_one, light
-from server.pages.filters import round_options
+from server.pages.filters import rounds_of
 from server.pages.house import Reader
 from server.pages.standpoint import NO_ROUND, Place
 from server.portfolio import elements
@@ -39,7 +39,7 @@ async def evidence(place: Place, asked: Asked) -> EvidencePage:
     return EvidencePage(
         frame=asked.frame(f"{house.engine.base}/metadata", place.reader.instant, _round(place)),
         standpoint=place.standpoint,
-        rounds=round_options(place),
+        rounds=rounds_of(place),
         action=asked.url(pairs=()),
         hidden=tuple(pair for pair in asked.pairs if pair[0] in ("lang", "_asOf", EVERY)),
         every=every,
