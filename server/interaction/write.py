@@ -189,6 +189,8 @@ class Plan:
     unchanged: dict[Ref, int] = field(default_factory=dict)
     found: list[tuple[Query, frozenset[str]]] = field(default_factory=list)
     drafts: list[Draft] = field(default_factory=list)
+    meant: dict[Ref, Draft | None] = field(default_factory=dict)
+    """What the drafts mean, each with the first draft that brings something to it, or None."""
     faults: list[tuple[int, FhirError]] = field(default_factory=list)
     clash: FhirError | None = None
 
@@ -267,7 +269,12 @@ class Plan:
             await self._check_shown(intent, draft.before)
         draft.settled = intent.method == "POST" and draft.stood is not None
         self._check_scope(draft, draft.stood)
+        self._take(draft)
+
+    def _take(self, draft: Draft) -> None:
         self.drafts.append(draft)
+        if self.meant.get(draft.ref) is None:
+            self.meant[draft.ref] = None if draft.settled else draft
 
     def _check_scope(self, draft: Draft, resource: Resource | None) -> None:
         """FhirError forbidden (403) unless the scopes of the caller's token leave it this write of a resource as it
@@ -399,13 +406,13 @@ class Plan:
 
     async def _relabel(self, cause: Draft, version: Version) -> None:
         ref = (version.resource_type, version.id)
-        if version.body is None or any(draft.ref == ref for draft in self.drafts):
+        if version.body is None or ref in self.meant:
             return
         stood = restored(version.body)
         after = await self.engine.complete.labels(stood, stood, self.caller, self._look)
         self.unchanged[ref] = version.version_id
         intent = Intent("PUT", *ref, place=cause.intent.place)
-        self.drafts.append(Draft(cause.index, intent, ref, version, stood, after=after, by_server=True))
+        self._take(Draft(cause.index, intent, ref, version, stood, after=after, by_server=True))
 
     async def _allowed(self, draft: Draft) -> None:
         """Whether the caller may: its label, its references, and, of what is new, all of it. What stands already
@@ -422,11 +429,10 @@ class Plan:
     async def _check_references(self, draft: Draft, after: Resource) -> None:
         """A reference to what the caller may not see is one to nothing."""
         stood = {reference["reference"] for _, reference in references(draft.stood or {}, "")}
-        planned = {one.ref for one in self.drafts}
         issues = []
         for place, reference in references(after, draft.ref[0]):
             kind, _, id = (self.engine.indexer.target(reference["reference"]) or "").partition("/")
-            if reference["reference"] in stood or (kind, id) in planned or kind not in self.engine.resource_types:
+            if reference["reference"] in stood or (kind, id) in self.meant or kind not in self.engine.resource_types:
                 continue
             version = await self.snapshot.read(kind, id)
             if version is not None and not await self.sight.sees(version):
@@ -460,9 +466,9 @@ class Plan:
 
     async def _look(self, resource_type: str, id: str) -> Resource | None:
         """The resource as it will be: from this unit first, else as it stands."""
-        for draft in self.drafts:
-            if draft.ref == (resource_type, id) and not draft.settled:
-                return draft.after or draft.sent
+        draft = self.meant.get((resource_type, id))
+        if draft is not None:
+            return draft.after or draft.sent
         return await self._stands(resource_type, id)
 
     async def _relied(self, resource_type: str, id: str) -> Resource | None:
