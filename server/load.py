@@ -17,9 +17,10 @@ import mappings
 from server.access import SECRETARIAT, Caller
 from server.asking import Asking
 from server.interaction.engine import Engine
+from server.interaction.intents import Intent, Method
 from server.interaction.operations.rounds import Rounds
 from server.interaction.transaction import transaction
-from server.interaction.write import Intent, Method, write
+from server.interaction.write import write
 from server.outcome import FhirError, Issue, invalid
 from server.portfolio import elements
 from server.portfolio.gather import resources, view

@@ -18,7 +18,7 @@ from server.interaction import create, delete, dry_run, read, transaction, updat
 from server.interaction import history as history_interaction
 from server.interaction import search as search_interaction
 from server.interaction.engine import Engine
-from server.interaction.write import Written
+from server.interaction.intents import Written
 from server.limits import Limits
 from server.operations import Call, Level, Operation, Operations
 from server.outcome import FhirError, Issue, outcome

@@ -18,8 +18,9 @@ from server.app import engine_of, store_of
 from server.asking import Asking
 from server.interaction import record
 from server.interaction.engine import Engine
+from server.interaction.intents import Intent
 from server.interaction.terminology import parser_at
-from server.interaction.write import Intent, write
+from server.interaction.write import write
 from server.load import load
 from server.outcome import FhirError, Issue
 from server.portfolio.names import ERASED, Erasing

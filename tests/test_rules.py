@@ -9,8 +9,9 @@ import pytest
 import mappings
 from server.access import CONTACT_REFERENCE, SECRETARIAT, Access, Caller
 from server.app import engine_of, store_of
+from server.interaction.intents import Intent
 from server.interaction.transaction import transaction
-from server.interaction.write import Intent, write
+from server.interaction.write import write
 from server.load import load
 from server.outcome import FhirError
 from server.portfolio.rules import Change, Rules, is_organization_number

@@ -25,8 +25,9 @@ from scripts.benchmarks.process import Server, profiled
 from server.access import SECRETARIAT
 from server.app import engine_of, store_of
 from server.auth.tokens import Tokens
+from server.interaction.intents import Intent
 from server.interaction.operations.figures import MEASURES
-from server.interaction.write import Intent, write
+from server.interaction.write import write
 from server.load import load
 from server.search.dates import interval
 from server.settings import Settings, read_settings

@@ -20,7 +20,8 @@ from typing import Any
 from scripts.benchmarks.generator import CONTACT_REFERENCE, USAGE, C, coded, context, words
 from server.access import SECRETARIAT
 from server.interaction.engine import Engine
-from server.interaction.write import Intent, write
+from server.interaction.intents import Intent
+from server.interaction.write import write
 from server.resource import encode
 
 Resource = dict[str, Any]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from server.access import Caller
 from server.interaction.engine import Engine
-from server.interaction.write import Intent, Written, write
+from server.interaction.intents import Intent, Written
+from server.interaction.write import write
 
 
 async def delete(

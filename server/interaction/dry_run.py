@@ -18,9 +18,9 @@ from typing import Any
 
 from server.access import Caller
 from server.interaction.engine import Engine
+from server.interaction.intents import Intent
 from server.interaction.rehearse import Rehearsed, rehearse
 from server.interaction.transaction import ORDER, Entry, entries_of, get, intent_of
-from server.interaction.write import Intent
 from server.outcome import FhirError, Issue, outcome
 from server.resource import Resource, encode
 

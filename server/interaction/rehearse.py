@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 
 from server.access import Caller
 from server.interaction.engine import Engine, Reading
+from server.interaction.intents import Draft, Intent
 from server.interaction.search import unavailable
 from server.interaction.searchable import caught_up
-from server.interaction.write import Draft, Intent, Plan, absent, joined, refused
+from server.interaction.unit_faults import absent, joined, refused
+from server.interaction.write import Plan
 from server.outcome import FhirError, Issue
 from server.resource import Resource
 from server.store.store import Conflict, Ref, Unavailable, Unit

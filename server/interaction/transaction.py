@@ -13,9 +13,10 @@ from server.bundle import history_bundle, searchset
 from server.interaction import record
 from server.interaction.engine import Engine
 from server.interaction.history import history
+from server.interaction.intents import Intent, Method, Written
 from server.interaction.read import read, vread
 from server.interaction.search import search, unavailable
-from server.interaction.write import Intent, Method, Written, write
+from server.interaction.write import write
 from server.outcome import FhirError, invalid, outcome
 from server.resource import ID, Resource, decode_any, encode
 from server.search.urls import pairs_of

@@ -6,7 +6,8 @@ from typing import Any
 
 from server.access import Caller
 from server.interaction.engine import Engine
-from server.interaction.write import Intent, Written, write
+from server.interaction.intents import Intent, Written
+from server.interaction.write import write
 from server.resource import Resource
 
 

@@ -7,13 +7,10 @@ Decided upon a snapshot, committed on the condition that what was read still hol
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
-
-import jsonpatch
+from typing import Literal
 
 from server.access import Caller, Sight, label_of
 from server.auth.scopes import Letter, insufficient
@@ -22,68 +19,32 @@ from server.interaction.around import Around
 from server.interaction.claims import claimed
 from server.interaction.crosswalk import crossed
 from server.interaction.engine import Engine, Reading
-from server.interaction.links import Links, Target
+from server.interaction.intents import (
+    Draft,
+    Intent,
+    Written,
+    check_form,
+    check_versions,
+    condition_of,
+    not_to_patch,
+    patched,
+    target,
+)
+from server.interaction.links import Links
 from server.interaction.search import unavailable
 from server.interaction.searchable import caught_up, check_definitions
 from server.interaction.terminology import parser_at
+from server.interaction.unit_faults import nowhere, raise_all, refused, twice, within
 from server.outcome import FhirError, Issue, invalid
 from server.portfolio.labels import FOLLOWING
 from server.portfolio.rules import Change
-from server.resource import ID, Resource, body, encode, references, restored, same
+from server.resource import ID, Resource, body, references, restored, same
 from server.search.query import Clause, Criterion, Query, Reference, Token
 from server.store.store import Conflict, Ref, Unavailable, Unit, Version, Write
 
 _FREE_ATTEMPTS = 3
 _ATTEMPTS = 60
 _AT_ONCE = 500
-Method = Literal["POST", "PUT", "PATCH", "DELETE"]
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """What a client wants written. `condition`: the query string of a conditional create, update, patch or
-    delete. `if_match`: the version id that must be current. `create_only`: If-None-Match: *.
-    `place` begins the expression of every fault ("Bundle.entry[3]"), "" for a single write."""
-
-    method: Method
-    resource_type: str
-    id: str | None = None
-    condition: str | None = None
-    resource: Resource | None = None
-    patch: tuple[dict[str, Any], ...] = ()
-    if_match: str | None = None
-    create_only: bool = False
-    full_url: str | None = None
-    place: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What became of an intent. `version` is what stands now (None: nothing was there to delete); `warnings` say
-    what in the resource, though it holds, should be looked at."""
-
-    status: Literal[200, 201, 204]
-    version: Version | None
-    changed: bool = True
-    warnings: tuple[Issue, ...] = ()
-
-
-@dataclass
-class Draft:
-    """An intent on its way: which resource it means, what stands, what was sent, what shall stand. `by_server`: it
-    follows from another draft (its `index` and `intent.place`) and was sent by nobody."""
-
-    index: int
-    intent: Intent
-    ref: Ref
-    before: Version | None = None
-    stood: Resource | None = None
-    sent: Resource | None = None
-    after: Resource | None = None
-    settled: bool = False
-    write: Write | None = None
-    warnings: tuple[Issue, ...] = ()
-    by_server: bool = False
 
 
 async def write(
@@ -202,8 +163,8 @@ class Plan:
     async def made(self, intents: Sequence[Intent]) -> tuple[list[Draft], Unit]:
         """The drafts and their unit. FhirError with all that is wrong."""
         await self.decide(intents)
-        _raise([self.clash])
-        _raise([fault for _, fault in sorted(self.faults, key=lambda one: one[0])])
+        raise_all([self.clash])
+        raise_all([fault for _, fault in sorted(self.faults, key=lambda one: one[0])])
         return self.drafts, self.unit()
 
     async def decide(self, intents: Sequence[Intent]) -> None:
@@ -211,10 +172,10 @@ class Plan:
         for index, intent in enumerate(intents):
             await self._tried(index, intent, self._placed(index, intent))
         await self._each(self._stated)
-        targets = [_target(draft) for draft in self.drafts]
+        targets = [target(draft) for draft in self.drafts]
         links = Links(self.engine, self.snapshot, self.found, targets, self.sight)
         if not self.faults:
-            self.clash = _twice(self.drafts) or await links.clash()
+            self.clash = twice(self.drafts) or await links.clash()
         # What could not even be placed is reported together with what is wrong in the others.
         await self._each(lambda draft: self._linked(draft, links))
         await self._each(self._checked)
@@ -239,7 +200,7 @@ class Plan:
         try:
             await step
         except FhirError as error:
-            self.faults.append((index, _within(error, intent) if intent.place else error))
+            self.faults.append((index, within(error, intent) if intent.place else error))
 
     def _check_definitions(self) -> None:
         """SearchParameters are tried together: two of one code clash."""
@@ -248,7 +209,7 @@ class Plan:
             faults = check_definitions(self.engine, [draft.after for draft in defining.values() if draft.after])
             for id, fault in faults.items():
                 intent = defining[id].intent
-                self.faults.append((defining[id].index, _within(fault, intent) if intent.place else fault))
+                self.faults.append((defining[id].index, within(fault, intent) if intent.place else fault))
 
     async def _placed(self, index: int, intent: Intent) -> None:
         """Finds which resource is meant, and what stands there."""
@@ -256,7 +217,7 @@ class Plan:
         record.check_unrecorded(engine, intent.resource_type)
         engine.access.check_interaction(self.caller, intent.method)
         engine.known_type(intent.resource_type)
-        _check_form(intent)
+        check_form(intent)
         id = intent.id
         if intent.condition is not None:
             id = await self._by_condition(intent)
@@ -297,7 +258,7 @@ class Plan:
         if await self.sight.sees(before):
             return
         if intent.method == "PATCH":
-            raise _not_to_patch(intent)
+            raise not_to_patch(intent)
         raise FhirError("forbidden", "Finnes, men vises ikke for deg / It exists, but is not shown to you.")
 
     async def _by_condition(self, intent: Intent) -> str | None:
@@ -305,8 +266,8 @@ class Plan:
         a condition of nothing but identifiers among all, so that none is given twice."""
         asked = intent.condition or ""
         parser = await parser_at(self.engine, self.snapshot, asked)
-        query = parser.condition(intent.resource_type, asked, place=_condition_of(intent))
-        if not all(map(_is_identity, query.criteria)):
+        query = parser.condition(intent.resource_type, asked, place=condition_of(intent))
+        if not all(map(is_identity, query.criteria)):
             query = await self.sight.searched(query)
         page = await self.snapshot.search(query)
         ids = [version.id for version in page.versions]
@@ -315,14 +276,14 @@ class Plan:
             raise FhirError(
                 "multiple-matches",
                 f"Flere treff / Several {intent.resource_type} match «{intent.condition}»; a condition names one.",
-                expression=_condition_of(intent),
+                expression=condition_of(intent),
             )
         sent = (intent.resource or {}).get("id") if intent.method == "PUT" else None
         if ids and sent not in (None, ids[0]):
             text = f"The condition finds {intent.resource_type}/{ids[0]}, the resource says id {sent}."
             raise FhirError("value", text, expression=f"{intent.resource_type}.id")
         if not ids and intent.method == "PATCH":
-            raise _not_to_patch(intent)
+            raise not_to_patch(intent)
         return ids[0] if ids else sent
 
     async def _stated(self, draft: Draft) -> None:
@@ -334,9 +295,9 @@ class Plan:
             if self.engine.rules.is_frozen(draft.stood):
                 text = "En utgave endres ikke / An edition never changes; $close-round with amends makes a new one."
                 raise FhirError("not-supported", text, status=405, headers={"Allow": "GET, HEAD"})
-        _check_versions(draft.intent, draft.before)
+        check_versions(draft.intent, draft.before)
         if draft.intent.method == "PATCH":
-            draft.sent = _patched(draft)
+            draft.sent = patched(draft)
         elif draft.intent.method != "DELETE":
             draft.sent = {**(draft.intent.resource or {}), "id": draft.ref[1]}
 
@@ -436,7 +397,7 @@ class Plan:
                 continue
             version = await self.snapshot.read(kind, id)
             if version is not None and not await self.sight.sees(version):
-                issues.append(_absent(reference["reference"], place))
+                issues.append(nowhere(reference["reference"], place))
         if issues:
             raise FhirError("not-found", issues[0].text, issues=issues, status=422)
 
@@ -501,153 +462,8 @@ class Plan:
         return Unit(writes, self.unchanged, tuple(self.found), frozenset(local - new), deleted, defined)
 
 
-def _within(error: FhirError, intent: Intent) -> FhirError:
-    """The fault as seen from the Bundle: in the entry's resource, or in its request."""
-
-    def within(issue: Issue) -> Issue:
-        if issue.expression.startswith("request."):
-            return replace(issue, expression=f"{intent.place}.{issue.expression}")
-        return issue.within(f"{intent.place}.resource" if issue.expression else intent.place)
-
-    issues = [within(issue) for issue in error.issues]
-    return FhirError(issues[0].code, issues[0].text, issues=issues, status=error.status, headers=error.headers)
-
-
-def _target(draft: Draft) -> Target:
-    intent = draft.intent
-    new_by_condition = intent.condition if draft.stood is None and intent.method in ("POST", "PUT") else None
-    return Target(draft.ref, intent.full_url, draft.sent, intent.method == "DELETE", new_by_condition, intent.place)
-
-
-def _check_form(intent: Intent) -> None:
-    """The resource sent is of the URL's type, and its id the URL's."""
-    kind, sent = intent.resource_type, intent.resource
-    if intent.id is not None and not ID.match(intent.id):
-        raise FhirError(
-            "value", f"«{intent.id}» is no id; expected 1 to 64 of A-Z a-z 0-9 - .", expression=f"{kind}.id"
-        )
-    if intent.method not in ("POST", "PUT"):
-        return
-    if not isinstance(sent, dict) or sent.get("resourceType") != kind:
-        found = sent.get("resourceType", "none") if isinstance(sent, dict) else "no resource"
-        raise FhirError(
-            "invalid", f"Feil ressurstype / Expected a {kind}, found {found}.", expression=f"{kind}.resourceType"
-        )
-    if "id" in sent and not (isinstance(sent["id"], str) and ID.match(sent["id"])):
-        raise FhirError("value", "An id is 1 to 64 of A-Z a-z 0-9 - .", expression=f"{kind}.id")
-    if intent.method == "PUT" and intent.condition is None and sent.get("id") != intent.id:
-        text = f"The resource's id is {sent.get('id', 'missing')}, the URL's {intent.id}; they must be equal."
-        raise FhirError("value", text, expression=f"{kind}.id")
-
-
-def _check_versions(intent: Intent, before: Version | None) -> None:
-    current = str(before.version_id) if before is not None and not before.deleted else None
-    if intent.if_match is not None and intent.if_match != current:
-        text = f"Endret av andre / If-Match asks for version {intent.if_match}, current is {current or 'none'}."
-        raise FhirError("conflict", text, status=412)
-    if intent.create_only and current is not None:
-        raise FhirError("conflict", f"Finnes alt / {intent.resource_type}/{intent.id} exists already.", status=412)
-    if intent.method == "PATCH" and current is None:
-        raise _not_to_patch(intent, deleted=before is not None)
-
-
-def _not_to_patch(intent: Intent, *, deleted: bool = False) -> FhirError:
-    name = f"{intent.resource_type}?{intent.condition}" if intent.id is None else f"{intent.resource_type}/{intent.id}"
-    return FhirError("deleted" if deleted else "not-found", f"Finnes ikke / {name} is not here to patch.")
-
-
-def _is_identity(criterion: Criterion) -> bool:
-    """Whether it asks for nothing but identifiers with their system, or ids."""
-    if not isinstance(criterion, Clause) or criterion.negated or criterion.op != "match":
-        return False
-    tokens = [value for value in criterion.values if isinstance(value, Token)]
-    named = criterion.key.endswith(".identifier") and all(one.system is not None and one.code for one in tokens)
-    return criterion.kind == "id" or (criterion.kind == "token" and named)
-
-
 def _following(draft: Draft, canonical: str) -> tuple[Criterion, ...]:
     """The Tasks that have the label of this initiative."""
     based = Clause("Task.based-on", "reference", "match", (Reference(("/".join(draft.ref),)),))
     kinds = tuple(Token(f"{canonical}/CodeSystem/nep-task-type", kind) for kind in sorted(FOLLOWING))
     return based, Clause("Task.code", "token", "match", kinds)
-
-
-def _patched(draft: Draft) -> Resource:
-    """What stands, patched operation by operation: its faults are told by their place, never with what stands."""
-    patched = copy.deepcopy(draft.stood)
-    operations = draft.intent.patch
-    if len(operations) > _MOST_OPERATIONS or sum(one.get("op") == "copy" for one in operations) > _MOST_COPIES:
-        text = f"A JSON Patch has at most {_MOST_OPERATIONS} operations, {_MOST_COPIES} of them copies."
-        raise FhirError("too-costly", text, status=413)
-    for index, operation in enumerate(operations):
-        try:
-            patched = jsonpatch.apply_patch(patched, [operation], in_place=True)
-        except jsonpatch.JsonPatchTestFailed:
-            raise FhirError("conflict", "A test of the patch failed: the resource has changed.", status=412) from None
-        except (jsonpatch.JsonPatchException, jsonpatch.JsonPointerException, TypeError, ValueError, KeyError):
-            text = f"Operation {index} of the JSON Patch cannot be applied: its path leads nowhere, or it is malformed."
-            raise FhirError("processing", text) from None
-        # A few copies of a list into itself would fill the memory.
-        if operation.get("op") == "copy" and len(encode(patched)) > _LARGEST:
-            raise FhirError("too-long", f"For stor / The patch makes more than {_LARGEST} bytes.")
-    if not isinstance(patched, dict) or (patched.get("resourceType"), patched.get("id")) != draft.ref:
-        raise FhirError("invalid", "A patch may change neither resourceType nor id.")
-    return patched
-
-
-_MOST_OPERATIONS = 1000
-_MOST_COPIES = 100
-_LARGEST = 5 * 1024**2
-
-
-def _condition_of(intent: Intent) -> str:
-    return "request.ifNoneExist" if intent.method == "POST" else "request.url"
-
-
-def _twice(drafts: Sequence[Draft]) -> FhirError | None:
-    """R4 http.html#trules: one identity, one entry."""
-    seen: dict[Ref, str] = {}
-    for draft in drafts:
-        if draft.ref in seen:
-            text = f"{'/'.join(draft.ref)} is meant by {seen[draft.ref]} too; a Bundle may name it once."
-            return FhirError("duplicate", text, expression=draft.intent.place, status=400)
-        seen[draft.ref] = draft.intent.place
-    return None
-
-
-def _raise(faults: Sequence[FhirError | None]) -> None:
-    found = [fault for fault in faults if fault is not None]
-    if found:
-        raise joined(found)
-
-
-def joined(faults: Sequence[FhirError]) -> FhirError:
-    """Several faults as one error, with the status of the first."""
-    if len(faults) == 1:
-        return faults[0]
-    issues = [issue for fault in faults for issue in fault.issues]
-    return FhirError(issues[0].code, issues[0].text, issues=issues, status=faults[0].status, headers=faults[0].headers)
-
-
-def refused(engine: Engine, conflict: Conflict, drafts: Sequence[Draft]) -> FhirError:
-    """What the commit found, as the client is told it."""
-    if conflict.kind == "referenced":
-        names = ", ".join("/".join(ref) for ref in conflict.refs)
-        return FhirError("conflict", f"Andre viser hit / Still pointed to by {names}.")
-    issues = [issue for draft in drafts for issue in absent(engine, conflict, draft)]
-    return FhirError("not-found", "A reference does not resolve.", issues=issues, status=422)
-
-
-def _absent(reference: str, place: str) -> Issue:
-    return Issue("not-found", f"Finnes ikke / {reference} does not exist here.", place)
-
-
-def absent(engine: Engine, conflict: Conflict, draft: Draft) -> list[Issue]:
-    """The references of one draft that lead nowhere."""
-    gone = {"/".join(ref) for ref in conflict.refs}
-    found = [
-        _absent(reference["reference"], place)
-        for place, reference in references(draft.after or {}, draft.ref[0])
-        if engine.indexer.target(reference["reference"]) in gone
-    ]
-    return [issue.within(f"{draft.intent.place}.resource") if draft.intent.place else issue for issue in found]

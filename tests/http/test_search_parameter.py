@@ -8,9 +8,10 @@ import pytest
 
 from server.access import SECRETARIAT
 from server.app import engine_of, store_of
+from server.interaction.intents import Intent
 from server.interaction.search import search
 from server.interaction.searchable import build_forever, caught_up
-from server.interaction.write import Intent, write
+from server.interaction.write import write
 from server.outcome import FhirError
 from server.store import sqlite_build
 from server.store.store import Conflict, Unavailable, Unit

@@ -12,9 +12,10 @@ from datetime import UTC
 
 from server.access import ANONYMOUS, Caller
 from server.interaction.engine import Engine
+from server.interaction.intents import Intent
 from server.interaction.read import read
 from server.interaction.rehearse import rehearse
-from server.interaction.write import Intent, joined
+from server.interaction.unit_faults import joined
 from server.outcome import FhirError, Issue
 from server.portfolio import elements
 from server.portfolio.difference import Planned, planned

@@ -15,11 +15,13 @@ from typing import Any
 from server.access import Caller
 from server.bundle import collection
 from server.interaction.engine import Engine
+from server.interaction.intents import Intent
 from server.interaction.operations.closing import Figures, Standing, made, now_of, words_of
 from server.interaction.operations.parameters import Asked
 from server.interaction.read import read
 from server.interaction.rehearse import rehearse
-from server.interaction.write import Intent, joined, write
+from server.interaction.unit_faults import joined
+from server.interaction.write import write
 from server.operations import Answer, Call, Operation, Operations, of_ours, of_r4
 from server.outcome import FhirError, Issue
 from server.portfolio.edition import Edition, Material, composition, numbered
