@@ -26,6 +26,7 @@ from server.interaction.intents import (
     check_form,
     check_versions,
     condition_of,
+    is_identity,
     not_to_patch,
     patched,
     target,
