@@ -38,7 +38,7 @@ STORE = "sqlite"
 SIZE = 10_000
 INITIATIVES = 200
 _TOGETHER = 200
-"""Resources that are written in one unit: the slowest server takes less than its time limit for them."""
+"""Resources that are written in one unit."""
 DUE = "2021-11-30"
 REPORT = Path("mappings/data/portfolio-2021-11")
 SEARCH = f"/fhir/Task?code=leveranse&status=cancelled&due=lt{DUE}&_count=20"
@@ -234,7 +234,9 @@ def _settings(folder: Path) -> Settings:
     folder.mkdir(parents=True, exist_ok=True)
     store = f"sqlite:///{folder}/portfolio.db"
     if STORE == "mongodb":
-        store = mongodb.emptied(f"portfolio_bench_{folder.name.lower()}")
+        address = mongodb.emptied(f"portfolio_bench_{folder.name.lower()}")
+        # What is measured is how long it takes, not whether it is in time.
+        store = f"{address}{'&' if '?' in address else '?'}timeoutMS=60000"
     return read_settings(store=store, keys=folder / "keys", port=8917, auth="off", _env_file=None)
 
 
