@@ -114,8 +114,16 @@ def _replaced(resource: Resource, key: str, mine: Callable[[Any], bool], new: Se
         resource[key] = items
 
 
+def _is_context(use: Mapping[str, Any], code: str) -> bool:
+    return bool(use.get("code", {}).get("code") == code)
+
+
+def _is_text(use: Mapping[str, Any]) -> bool:
+    return "text" in use.get("valueCodeableConcept", {})
+
+
 def _contexts(resource: Mapping[str, Any], code: str) -> Iterator[Any]:
-    return (use.get("valueCodeableConcept") for use in resource.get("useContext", ()) if use["code"]["code"] == code)
+    return (use.get("valueCodeableConcept") for use in resource.get("useContext", ()) if _is_context(use, code))
 
 
 def _read_context(slots: Slots, column: Column, resource: Mapping[str, Any], code: str) -> Value:
@@ -133,7 +141,8 @@ def _write_context(slots: Slots, column: Column, resource: Resource, code: str, 
         named = slots.words.coding("nep-context-type", code)
         concepts = [] if value is None else [slots.concept(column.system, str(value))]
     new = [{"code": named, "valueCodeableConcept": concept} for concept in concepts]
-    _replaced(resource, "useContext", lambda use: bool(use["code"]["code"] == code), new)
+    # Of those who have the benefit, the cell says only the ones in words.
+    _replaced(resource, "useContext", lambda use: _is_context(use, code) and (code != "user" or _is_text(use)), new)
 
 
 def _read_topics(slots: Slots, column: Column, resource: Mapping[str, Any], system: str) -> Value:
@@ -305,9 +314,9 @@ def _of_target(key: str, quantity: Mapping[str, str]) -> tuple[Callable[..., Val
         target.pop(key, None)
         if value is not None:
             target[key] = {"value": value, **quantity}
-        resource.pop("target", None)
-        if target.keys() & {"due", "detailQuantity"}:
-            resource["target"] = [target]
+        others = resource.pop("target", [])[1:]
+        if targets := [*([target] if target.keys() & {"due", "detailQuantity"} else []), *others]:
+            resource["target"] = targets
 
     return read, write
 
@@ -318,7 +327,7 @@ def _read_benefit(slots: Slots, column: Column, resource: Mapping[str, Any]) -> 
 
 
 def _write_benefit(slots: Slots, column: Column, resource: Resource, value: Value) -> None:
-    resource["description"] = {"text": value or NO_OTHER_BENEFIT}
+    resource["description"] = {**resource.get("description", {}), "text": value or NO_OTHER_BENEFIT}
 
 
 def _read_assessment(slots: Slots, column: Column, resource: Mapping[str, Any]) -> Value:
@@ -326,9 +335,11 @@ def _read_assessment(slots: Slots, column: Column, resource: Mapping[str, Any]) 
 
 
 def _write_assessment(slots: Slots, column: Column, resource: Resource, value: Value) -> None:
-    resource.pop("documentation", None)
-    if value is not None:
-        resource["documentation"] = [{"type": "justification", "label": "vurdering-av-nytte", "citation": value}]
+    first = next((one for one in resource.get("documentation", ()) if "citation" in one), None)
+    kept = first or {"type": "justification", "label": "vurdering-av-nytte"}
+    _replaced(
+        resource, "documentation", lambda one: one is first, [] if value is None else [{**kept, "citation": value}]
+    )
 
 
 _INPUT, _OUTPUT = _slots_of("input"), _slots_of("output")
