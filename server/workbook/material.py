@@ -81,7 +81,8 @@ class Initiative:
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """`actor` is the organisation's slug, `round` the round's number; `rounds` their titles by number."""
+    """`actor` is the organisation's slug, `round` the round's number; `rounds` their titles by number. `corrects`: the
+    round has an edition already, which is being corrected."""
 
     round: str
     title: str
@@ -90,6 +91,7 @@ class Material:
     actor_name: str
     initiatives: tuple[Initiative, ...]
     rounds: Mapping[str, str] = field(default_factory=dict)
+    corrects: bool = False
 
     def initiative(self, number: str) -> Initiative | None:
         """By its tiltaksnummer."""

@@ -308,8 +308,7 @@ class Merging:
             column = origin.sheet.column(name)
             self.slots.write(column, draft.after, value)
             self._changed(origin, column, initiative, before.values.get(name), value, new=draft.stands is None)
-        plan = self.drafts.get(("PlanDefinition", initiative.plan["id"]))
-        fresh.follow(origin.sheet, draft.after, edits, plan.after if plan else initiative.plan, self.slots)
+        fresh.follow(origin.sheet, draft.after, edits, corrects=self.material.corrects)
 
     def _list(self, id: str, element: str, found: list[ListRow]) -> None:
         initiative = next(one for one in self.material.initiatives if one.plan["id"] == id)
