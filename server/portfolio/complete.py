@@ -22,6 +22,9 @@ ENH = "urn:oid:2.16.578.1.12.4.1.4.101"
 
 _LETTERS = str.maketrans({"æ": "ae", "ø": "o", "å": "a", "Æ": "Ae", "Ø": "O", "Å": "A"})
 
+# Outputs of a status report that the server sets.
+_OF_THE_DAY = ("fase", "sluttdato")
+
 # Task.status -> Task.businessStatus of a status report whose sender says nothing of it. Section 9.
 _REPORT_STATUS = {
     "requested": ("ikke-startet", "Ikke startet"),
@@ -106,18 +109,26 @@ class Complete:
 
     async def _as_of_now(self, task: Resource, stood: Resource | None, look: Look) -> Resource:
         """A submitted report with the initiative's phase and end date as they are, where it states none itself: so the
-        reports are a series in time, whatever becomes of the initiative. Domain model 5.4."""
-        if stood is None or elements.code(task.get("businessStatus")) != "innsendt":
+        reports are a series in time, whatever becomes of the initiative. Domain model 5.4. One that is sent again keeps
+        those of the day on which it was submitted."""
+        state = elements.code(task.get("businessStatus"))
+        if stood is None or state not in ("innsendt", "godkjent"):
             return task
-        kind, _, id = elements.based_on(task).partition("/")
-        plan = await look(kind, id) if kind == "PlanDefinition" else None
-        phase, end = elements.context(plan or {}, "fase"), (plan or {}).get("effectivePeriod", {}).get("end")
-        added = []
-        if phase and elements.value(task.get("output"), "fase") is None:
-            added.append({"type": self._io("fase", "Fase"), "valueCodeableConcept": phase})
-        if end and elements.value(task.get("output"), "sluttdato") is None:
-            added.append({"type": self._io("sluttdato", "Sluttdato"), "valueDate": end[:10]})
+        if stood.get("status") == "completed":
+            then = [one for one in stood.get("output", []) if any(elements.value([one], code) for code in _OF_THE_DAY)]
+        else:
+            then = await self._now_of(task, look)
+        stated = [code for code in _OF_THE_DAY if elements.value(task.get("output"), code) is not None]
+        added = [one for one in then if all(elements.value([one], code) is None for code in stated)]
         return {**task, "output": [*task.get("output", []), *added]} if added else task
+
+    async def _now_of(self, report: Resource, look: Look) -> list[Resource]:
+        """Outputs of the phase and end date of its initiative."""
+        kind, _, id = elements.based_on(report).partition("/")
+        plan = (await look(kind, id) if kind == "PlanDefinition" else None) or {}
+        phase, end = elements.context(plan, "fase"), plan.get("effectivePeriod", {}).get("end")
+        found = [{"type": self._io("fase", "Fase"), "valueCodeableConcept": phase}] if phase else []
+        return [*found, {"type": self._io("sluttdato", "Sluttdato"), "valueDate": end[:10]}] if end else found
 
     def _io(self, code: str, display: str) -> Resource:
         system = f"{self.canonical}/CodeSystem/nep-task-io"

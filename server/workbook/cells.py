@@ -5,6 +5,7 @@ never guessed: `Misread` says why, in both languages, and what was expected.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -27,6 +28,8 @@ _NORWEGIAN = re.compile(r"(\d{1,2})[./](\d{1,2})[./](\d{4})")
 _ISO = re.compile(r"\d{4}-\d\d-\d\d")
 _PARTIAL = re.compile(r"(\d{4})(?:-(0[1-9]|1[0-2]))?")
 _AMOUNT = re.compile(r"[-−]?\d{1,9}(?:[.,]\d+)?")
+_THOUSANDS = re.compile(r"[-−]?[1-9]\d{0,2}\.\d{3}")
+"""As a text it may be a thousand as well as one."""
 _NUMBER = re.compile(r"NEP-\d+", re.IGNORECASE)
 _EPOCH = date(1899, 12, 30)
 _FIRST, _LAST = date(1990, 1, 1), date(2099, 12, 31)
@@ -71,9 +74,10 @@ def same(raw: Raw, cell: Shown) -> bool:
 
 
 def _plain(cell: object) -> str:
-    """The text itself: Excel writes line ends in its own way, and nobody sees white space at the end."""
+    """The text itself: programs write line ends, and å, in ways of their own; white space at the end nobody sees."""
     text = "" if cell is None else str(cell)
-    return kept(text, CUT).replace("_x000D_", "").replace("\r\n", "\n").replace("\r", "\n").strip()
+    text = unicodedata.normalize("NFC", kept(text, CUT))
+    return text.replace("_x000D_", "").replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
 def _decimal(number: object) -> Decimal:
@@ -189,7 +193,9 @@ def _amount(column: Column, raw: Raw, words: Words) -> Value:
 def _number(raw: Raw) -> Decimal | None:
     if isinstance(raw, str):
         text = re.sub(r"[\s\u00a0\u202f]", "", raw)
-        return Decimal(text.replace(",", ".").replace("−", "-")) if _AMOUNT.fullmatch(text) else None
+        if not _AMOUNT.fullmatch(text) or _THOUSANDS.fullmatch(text):
+            return None
+        return Decimal(text.replace(",", ".").replace("−", "-"))
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         return None
     number = Decimal(repr(raw))

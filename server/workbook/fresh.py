@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
 
 from server.portfolio import elements
 from server.workbook.material import Initiative
-from server.workbook.slots import NO_OTHER_BENEFIT, Resource, Slots
+from server.workbook.slots import NO_OTHER_BENEFIT, Resource, Slots, replaced, typed
 from server.workbook.table import Sheet
 
 SID = "arbeidsbok"
@@ -58,9 +57,9 @@ def item(sheet: Sheet, slots: Slots) -> Resource:
     return {"extension": [type], "url": f"{slots.words.canonical}/StructureDefinition/nep-finance-line"}
 
 
-def follow(sheet: Sheet, resource: Resource, changed: Collection[str], plan: Resource, slots: Slots) -> None:
-    """What a change of these columns brings with it: the status of what is delivered or fulfilled, and the phase and
-    end date of the initiative with a report that is submitted."""
+def follow(sheet: Sheet, resource: Resource, changed: Collection[str], *, corrects: bool) -> None:
+    """What a change of these columns brings with it: the status of what is delivered or fulfilled. `corrects`: the
+    round was closed before, so that reports keep the phase and end date of their day."""
     business = elements.code(resource.get("businessStatus"))
     match sheet.of:
         case "leveranse" if "status" in changed:
@@ -69,16 +68,11 @@ def follow(sheet: Sheet, resource: Resource, changed: Collection[str], plan: Res
                 resource["status"] = _DELIVERY.get(business, resource["status"])
         case "avhengighet" if "status" in changed and "state" not in changed and business == "oppfylt":
             resource["status"] = "completed"
-        case "statusrapport" if "submit" in changed and resource.get("status") == "completed":
-            _snapshot(resource, plan, slots)
+        case "statusrapport" if "submit" in changed and resource.get("status") == "completed" and not corrects:
+            # One that was returned says what its initiative is now: the server sets it with the submission.
+            for code in ("fase", "sluttdato"):
+                _forget(resource, code)
 
 
-def _snapshot(report: Resource, plan: Resource, slots: Slots) -> None:
-    phase, end = elements.context(plan, "fase"), plan.get("effectivePeriod", {}).get("end")
-    given = {"fase": ("valueCodeableConcept", phase), "sluttdato": ("valueDate", end)}
-    outputs: list[Any] = report.get("output", [])
-    stands = {coding.get("code") for one in outputs for coding in one["type"].get("coding", ())}
-    for code, (name, value) in given.items():
-        if value is not None and code not in stands:
-            type = {"coding": [slots.words.coding("nep-task-io", code)]}
-            report.setdefault("output", []).append({"type": type, name: value})
+def _forget(report: Resource, code: str) -> None:
+    replaced(report, "output", lambda one: typed(one, code), ())

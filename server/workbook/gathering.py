@@ -12,6 +12,7 @@ from server.interaction.read import read, vread
 from server.outcome import FhirError
 from server.portfolio import elements
 from server.portfolio.gather import View, resources, view
+from server.portfolio.rounds import editions
 from server.resource import Resource, restored
 from server.search.parse import escaped
 from server.workbook.material import Material, Ref, initiatives
@@ -108,6 +109,7 @@ class Reporting:
             actor.name,
             tuple(initiatives(found, actor.reference, self.number, _sid(self.engine))),
             await self._rounds(),
+            bool(editions(self.round)),
         )
 
     async def _rounds(self) -> dict[str, str]:

@@ -7,6 +7,7 @@ already what the row says needs nothing; for any other somebody else has been th
 from __future__ import annotations
 
 import copy
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -77,30 +78,80 @@ class _Merge:
         self.claimed: set[int] = set()
 
     def of(self, rows: list[ListRow]) -> Merged:
-        # Those that stand as they were given out first: what they claim, no changed one can be.
-        for row in rows:
-            if row.index is not None and (place := self._place(row)) is not None:
-                self.claimed.add(place)
-                self._change(row, place)
-        for row in rows:
-            if row.index is not None and row.edits and self._place(row) is None:
+        known = [row for row in rows if row.index is not None]
+        if known and self._is_done(rows, known[0].then):
+            return self.done
+        # What is certain first: no item that one row is of can be another's.
+        known = [row for row in known if not self._keeps_place(row)]
+        known = [row for row in known if not self._has_moved(row)]
+        left = [*known, *(row for row in rows if row.index is None)]
+        for row in [row for row in left if row.edits and not self._says_already(row)]:
+            if row.index is not None:
                 self._elsewhere(row)
-        for row in rows:
-            if row.index is None:
+            else:
                 self._add(row)
         self._place_origins()
         return self.done
 
+    def _is_done(self, rows: list[ListRow], then: Resource) -> bool:
+        """Whether the list says as a whole what the rows make of it: the same file comes again. Item by item that could
+        not be told, where one was changed to what another said: years that were moved on by one."""
+        after: list[Resource | None] = list(then.get(self.done.element, ()))
+        for row in rows:
+            if row.index is None:
+                after.append(self._edited(row, fresh.item(row.sheet, self.slots)))
+            elif row.edits:
+                after[row.index] = self._edited(row, self._then(row))
+        sheets = [row.sheet for row in rows]
+        return self._all_say(sheets, [one for one in after if one is not None]) == self._all_say(sheets, self.stands)
+
+    def _all_say(self, sheets: list[Sheet], items: list[Resource]) -> Counter[tuple[Value, ...]]:
+        each = {sheet.of: sheet for sheet in sheets}.values()
+        return Counter((sheet.of, *self._says(sheet, item)) for sheet in each for item in items if is_of(sheet, item))
+
     def _then(self, row: ListRow) -> Resource:
         return part_of(row.sheet, row.then, row.index)
 
-    def _place(self, row: ListRow) -> int | None:
-        """Where the item of a row stands as it was given out: at its index, else where it has moved to."""
-        item, index = self._then(row), row.index or 0
-        if index < len(self.stands) and self.stands[index] == item:
-            return index
-        found = (at for at, one in enumerate(self.stands) if one == item and at not in self.claimed)
-        return next(found, None)
+    def _keeps_place(self, row: ListRow) -> bool:
+        """The item stands where it did, as it was given out or as the row wants it."""
+        index = row.index or 0
+        if index >= len(self.stands):
+            return False
+        stands, wanted = self.stands[index], self._edited(row, self._then(row))
+        if stands == self._then(row):
+            self._change(row, index)
+        elif wanted is None or not self._say_the_same(row.sheet, stands, wanted):
+            return False
+        self.claimed.add(index)
+        return True
+
+    def _has_moved(self, row: ListRow) -> bool:
+        """The item stands elsewhere as it was given out."""
+        item = self._then(row)
+        place = next((at for at, one in enumerate(self.stands) if one == item and at not in self.claimed), None)
+        if place is None:
+            return False
+        self.claimed.add(place)
+        self._change(row, place)
+        return True
+
+    def _says_already(self, row: ListRow) -> bool:
+        """Some item says what the row wants, or what it takes out is gone."""
+        item = self._then(row) if row.index is not None else fresh.item(row.sheet, self.slots)
+        wanted = self._edited(row, item)
+        if wanted is None:
+            return row.index is None or self._at(row) is None
+        place = self._same(row.sheet, wanted)
+        if place is not None:
+            self.claimed.add(place)
+        return place is not None
+
+    def _at(self, row: ListRow) -> int | None:
+        """Where the item stood, if what stands there now is what somebody has made of it: places hold as long as none
+        has come or gone."""
+        index, stood = row.index or 0, len(row.then.get(self.done.element, ()))
+        free = len(self.stands) == stood and index not in self.claimed and is_of(row.sheet, self.stands[index])
+        return index if free else None
 
     def _change(self, row: ListRow, place: int) -> None:
         if not row.edits:
@@ -117,24 +168,21 @@ class _Merge:
         return after if any(value is not None for value in self._says(row.sheet, after)) else None
 
     def _elsewhere(self, row: ListRow) -> None:
-        """The item is not there as it was given out: it says already what the row says, or is somebody else's now."""
-        wanted = self._edited(row, self._then(row))
-        if wanted is None or (place := self._same(row.sheet, wanted)) is not None:
-            if wanted is not None and place is not None:
-                self.claimed.add(place)
-            return
-        index = row.index or 0
-        free = index < len(self.stands) and index not in self.claimed and is_of(row.sheet, self.stands[index])
-        now = self.stands[index] if free else {}
+        """The item is not there as it was given out: it is somebody else's now."""
+        index = self._at(row)
         if self.overwrite:
-            self._overwrite(row, index, now)
+            self._overwrite(row, index)
             return
+        now = self.stands[index] if index is not None else {}
         for name, value in row.edits.items():
             column = row.sheet.column(name)
-            self.done.conflicts.append((row.origin, column, self.slots.read(column, now) if now else None, value))
+            stands = self.slots.read(column, now) if now else None
+            if not now or stands != value:
+                self.done.conflicts.append((row.origin, column, stands, value))
 
-    def _overwrite(self, row: ListRow, index: int, now: Resource) -> None:
-        if now:
+    def _overwrite(self, row: ListRow, index: int | None) -> None:
+        now = self.stands[index] if index is not None else {}
+        if index is not None:
             self.claimed.add(index)
             self.after[index] = _Slot(self._edited(row, now), row)
         else:
@@ -144,22 +192,18 @@ class _Merge:
     def _same(self, sheet: Sheet, wanted: Resource) -> int | None:
         """An item that says the same, and that no row has claimed."""
         for place, item in enumerate(self.stands):
-            free = place not in self.claimed and is_of(sheet, item)
-            if free and self._says(sheet, item) == self._says(sheet, wanted):
+            if place not in self.claimed and self._say_the_same(sheet, item, wanted):
                 return place
         return None
+
+    def _say_the_same(self, sheet: Sheet, item: Resource, wanted: Resource) -> bool:
+        return is_of(sheet, item) and self._says(sheet, item) == self._says(sheet, wanted)
 
     def _says(self, sheet: Sheet, item: Resource) -> list[Value]:
         return [self.slots.read(column, item) for column in sheet.inputs]
 
     def _add(self, row: ListRow) -> None:
-        item = self._edited(row, fresh.item(row.sheet, self.slots))
-        if item is None:
-            return
-        if (place := self._same(row.sheet, item)) is not None:
-            self.claimed.add(place)
-            return
-        self.after.append(_Slot(item, row))
+        self.after.append(_Slot(self._edited(row, fresh.item(row.sheet, self.slots)), row))
         self._told(row, {}, new=True)
 
     def _told(self, row: ListRow, before: Resource, *, new: bool) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from server.portfolio import elements
 from server.workbook.slots import Resource, Slots, Value
-from server.workbook.table import INITIATIVE, LISTS, Sheet
+from server.workbook.table import INITIATIVE, LISTS, TASKS, Sheet
 
 _ID, _VERSION = r"[A-Za-z0-9\-.]{1,64}", r"\d{1,9}"
 _KEY = re.compile(rf"(Task|PlanDefinition)/({_ID})/({_VERSION})(?:#(\d{{1,4}}))?(?: ({_ID})/({_VERSION}))?")
@@ -70,10 +70,19 @@ class Initiative:
     def title(self) -> str:
         return str(self.plan.get("title", self.number))
 
+    def of(self, sheet: Sheet) -> list[Resource]:
+        """What the sheet's rows are of, or are parts of."""
+        if sheet.of in TASKS:
+            return [task for task in self.tasks if elements.kind(task) == sheet.of]
+        if sheet.of == "statusrapport":
+            return [] if self.report is None else [self.report]
+        return [self.plan]
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """`actor` is the organisation's slug, `round` the round's number; `rounds` their titles by number."""
+    """`actor` is the organisation's slug, `round` the round's number; `rounds` their titles by number. `corrects`: the
+    round has an edition already, which is being corrected."""
 
     round: str
     title: str
@@ -82,6 +91,7 @@ class Material:
     actor_name: str
     initiatives: tuple[Initiative, ...]
     rounds: Mapping[str, str] = field(default_factory=dict)
+    corrects: bool = False
 
     def initiative(self, number: str) -> Initiative | None:
         """By its tiltaksnummer."""
@@ -132,6 +142,14 @@ def _last(report: Resource, reports: Iterable[Resource]) -> Resource | None:
 def ref_of(resource: Mapping[str, Any]) -> Ref:
     """The version that a resource is."""
     return Ref(str(resource["resourceType"]), str(resource["id"]), str(resource["meta"]["versionId"]))
+
+
+def standing(material: Material) -> Iterator[Resource]:
+    """All that a row's key may name."""
+    for one in material.initiatives:
+        yield one.plan
+        yield from (report for report in (one.report, one.last) if report is not None)
+        yield from one.tasks
 
 
 def rows(sheet: Sheet, material: Material, slots: Slots) -> Iterator[Row]:
@@ -191,21 +209,17 @@ def is_of(sheet: Sheet, item: Mapping[str, Any]) -> bool:
 
 def _keyed(sheet: Sheet, initiative: Initiative) -> Iterator[tuple[Resource, Key]]:
     if sheet.of in LISTS:
-        items = items_of(sheet, initiative.plan)
-        for index, item in enumerate(items):
+        for index, item in enumerate(items_of(sheet, initiative.plan)):
             if is_of(sheet, item):
                 yield initiative.plan, Key(ref_of(initiative.plan), index)
-    elif sheet.of == "tiltak":
-        yield initiative.plan, Key(ref_of(initiative.plan))
     elif sheet.of == "statusrapport":
-        if initiative.report is not None:
-            proposes = initiative.report.get("status") == "requested" and initiative.last is not None
+        for report in initiative.of(sheet):
+            proposes = report.get("status") == "requested" and initiative.last is not None
             last = ref_of(initiative.last) if proposes and initiative.last is not None else None
-            yield initiative.report, Key(ref_of(initiative.report), last=last)
+            yield report, Key(ref_of(report), last=last)
     else:
-        for task in sorted(initiative.tasks, key=_order):
-            if elements.kind(task) == sheet.of:
-                yield task, Key(ref_of(task))
+        for resource in sorted(initiative.of(sheet), key=_order):
+            yield resource, Key(ref_of(resource))
 
 
 def _order(task: Resource) -> tuple[str, str, str]:

@@ -8,22 +8,21 @@ file may come twice. The answer is one transaction Bundle, as an actor's own sys
 from __future__ import annotations
 
 import copy
-import hashlib
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from server.workbook import fresh
+from server.workbook.book import KEY
 from server.workbook.cells import Misread, same, shown, value_of
 from server.workbook.changes import Changed, Fault, Outcome, said
 from server.workbook.lists import ListRow, merged
+from server.workbook.matching import Given, Match, Matching, misplaced
 from server.workbook.material import Initiative, Key, Material, Ref, Row, list_element, ref_of, row
 from server.workbook.places import Origin, Origins
-from server.workbook.reading import Book, Found, Line, Page
+from server.workbook.reading import Book, Found, Page
 from server.workbook.slots import Resource, Slots, Value
-from server.workbook.table import FORM, FORMAT, INITIATIVE, LISTS, SUBMIT, TASKS, Column, Sheet
+from server.workbook.table import FORM, INITIATIVE, LISTS, SUBMIT, TASKS, Column, Sheet
 
-_ID = re.compile(r"[A-Za-z0-9-]{8,64}")
 _BLANK = Found("", None)
 
 Edits = dict[str, Value]
@@ -37,6 +36,24 @@ class _Draft:
     stands: Resource | None
     after: Resource
     origins: Origins = field(default_factory=Origins)
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """A row that was given out (`before`), and what was changed in it."""
+
+    origin: Origin
+    before: Row
+    edits: Edits
+
+    def said(self, sheet: Sheet) -> tuple[Value, ...]:
+        """What its cells held."""
+        return (self.before.initiative.number, *(self.before.values[one.name] for one in sheet.inputs))
+
+    def says(self, sheet: Sheet) -> tuple[Value, ...]:
+        """What they hold."""
+        now = {**self.before.values, **self.edits}
+        return (self.before.initiative.number, *(now[one.name] for one in sheet.inputs))
 
 
 @dataclass(frozen=True)
@@ -59,9 +76,10 @@ class Merging:
         self.faults.extend(misplaced(self.book, self.material))
         if self.faults:
             return Outcome((), (), tuple(self.faults), ())
+        matching = Matching(self.material, self.given, self.faults)
         for sheet in FORM.sheets:
             if page := self._page(sheet):
-                self._sheet(sheet, page)
+                self._sheet(sheet, page, list(matching.rows(sheet, page)))
         for (id, element), found in self._lists.items():
             self._list(id, element, found)
         sent = [draft for draft in self.drafts.values() if draft.after != draft.stands]
@@ -80,77 +98,63 @@ class Merging:
             if expected:
                 self._fault(sheet.name, "", "Arket mangler / The sheet is missing.", "required")
             return None
-        missing = [column.label for column in sheet.columns if column.label not in page.letters]
+        for cell, text in page.odd:
+            self._fault(sheet.name, cell, text, "value")
+        labels = (KEY, *(column.label for column in sheet.columns))
+        missing = [label for label in labels if label not in page.letters]
         for label in missing:
             self._fault(sheet.name, "1:1", f"Kolonnen «{label}» mangler / The column is missing.", "required")
-        return None if missing else page
+        return None if missing or page.odd else page
 
-    def _sheet(self, sheet: Sheet, page: Page) -> None:
-        keys: set[str] = set()
-        for line in page.lines:
-            key = Key.read(line.key) if line.key else Key(new=_named(line))
-            if key is None:
-                text = "Radens skjulte nøkkel er endret; hent arbeidsboken på nytt / The row's hidden key was changed."
-                self._fault(sheet.name, f"A{line.number}", text, "value")
-            elif str(key) in keys and not _is_blank(line):
-                text = (
-                    "Samme rad står to ganger; skriv i en av de tomme radene / This row comes twice; use an empty one."
-                )
-                self._fault(sheet.name, f"A{line.number}", text, "duplicate")
-            elif key.ref is None:
-                self._new(sheet, page, line, key)
-            else:
-                self._known(sheet, page, line, key, key.ref)
-            if key is not None:
-                keys.add(str(key))
+    def _sheet(self, sheet: Sheet, page: Page, matches: list[Match]) -> None:
+        filled: list[_Filled] = []
+        for match in matches:
+            origin = Origin(sheet, page, match.line)
+            if match.given is None:
+                self._new(origin, match.key)
+            elif (row := self._known(origin, match.key, match.given)) is not None:
+                filled.append(row)
+        if sheet.of in TASKS:
+            self._check_shifted(sheet, filled)
 
     # Rows that were given out
 
-    def _known(self, sheet: Sheet, page: Page, line: Line, key: Key, ref: Ref) -> None:
-        found = self._standing(sheet, ref)
-        if found is None:
-            text = (
-                "Raden er ikke (lenger) blant deres; hent arbeidsboken på nytt / The row is not (or no longer) yours."
-            )
-            return self._fault(sheet.name, f"A{line.number}", text, "not-found")
-        initiative, now = found
-        then, last = self._version(ref, now), None
-        if key.last is not None:
-            last = self._version(key.last, initiative.last or {})
-        if then is None or (key.last is not None and last is None):
-            text = "Versjonen er ukjent; hent arbeidsboken på nytt / The row's version is not known."
-            return self._fault(sheet.name, f"A{line.number}", text, "value")
-        before = row(sheet, initiative, key, then, last, self.slots, self.material)
-        origin = Origin(sheet, page, line)
+    def _known(self, origin: Origin, key: Key, given: Given) -> _Filled | None:
+        sheet, initiative, then = origin.sheet, given.initiative, given.then
+        before = row(sheet, initiative, key, then, given.last, self.slots, self.material)
         edits = self._edits(origin, before, initiative)
         if edits is None:
             return None
         if sheet.of == "statusrapport":
-            stood = row(sheet, initiative, Key(ref), then, None, self.slots, self.material)
+            stood = row(sheet, initiative, Key(given.ref), then, None, self.slots, self.material)
             edits, before = self._reported(origin, edits, before, stood), stood
         if sheet.of in LISTS:
-            self._lists.setdefault((ref.id, list_element(sheet)), []).append(ListRow(origin, key.part, then, edits))
+            rows = self._lists.setdefault((given.ref.id, list_element(sheet)), [])
+            rows.append(ListRow(origin, key.part, then, edits))
         elif edits:
-            self._apply(origin, initiative, now, before, edits)
-        return None
+            self._apply(origin, initiative, given.now, before, edits)
+        return _Filled(origin, before, edits)
 
-    def _standing(self, sheet: Sheet, ref: Ref) -> tuple[Initiative, Resource] | None:
-        """What a row's key names, among what the actor has."""
-        for one in self.material.initiatives:
-            mine = {"statusrapport": [one.report], **dict.fromkeys(TASKS, one.tasks)}.get(sheet.of, [one.plan])
-            for resource in mine:
-                if resource is not None and ref_of(resource)[:2] == ref[:2]:
-                    return one, resource
-        return None
-
-    def _version(self, ref: Ref, now: Resource) -> Resource | None:
-        return now if now and ref_of(now) == ref else self.given.get(ref)
+    def _check_shifted(self, sheet: Sheet, filled: list[_Filled]) -> None:
+        """That rows were not moved, or sorted, without their hidden keys: one that says all that another was given out
+        with, and no longer has, would make one thing into another."""
+        changed = [one for one in filled if one.edits]
+        gave = {one.said(sheet): one for one in changed}
+        for one in changed:
+            other = gave.get(one.says(sheet), one)
+            if other is not one:
+                line = other.origin.line.number
+                text = (
+                    f"Raden har innholdet til rad {line}: radene er flyttet uten den skjulte kolonnen A / It holds "
+                    f"what row {line} was given out with: rows were moved without their hidden column A."
+                )
+                self._fault(sheet.name, f"A{one.origin.line.number}", text, "business-rule")
 
     def _edits(self, origin: Origin, before: Row, initiative: Initiative) -> Edits | None:
         """What was changed in the row; None when something in it is at fault, which is told."""
         if origin.sheet.of in LISTS and not any(_is_said(origin, column.name) for column in origin.sheet.inputs):
             # All of the line is cleared: it goes.
-            return dict.fromkeys((column.name for column in origin.sheet.inputs), None)
+            return {one.name: None for one in origin.sheet.inputs if before.values[one.name] is not None}
         edits: Edits = {}
         count = len(self.faults)
         for column in origin.sheet.columns:
@@ -165,7 +169,7 @@ class Merging:
     def _edit(
         self, origin: Origin, column: Column, cell: Found, before: Value, initiative: Initiative, edits: Edits
     ) -> None:
-        if column.locked or not column.reported_by(initiative.segment):
+        if column.locked or not origin.sheet.reported_by(column, initiative.segment):
             text = "Cellen er låst og endres ikke her / The cell is locked; it is not changed here."
             return self._fault_at(origin, column, text, "business-rule")
         value = self._value(origin, column, cell)
@@ -206,10 +210,8 @@ class Merging:
 
     # Rows that were added
 
-    def _new(self, sheet: Sheet, page: Page, line: Line, key: Key) -> None:
-        if _is_blank(line):
-            return None
-        origin, count = Origin(sheet, page, line), len(self.faults)
+    def _new(self, origin: Origin, key: Key) -> None:
+        sheet, line, count = origin.sheet, origin.line, len(self.faults)
         initiative = self._chosen(origin)
         edits: Edits = {}
         for column in sheet.inputs:
@@ -219,18 +221,17 @@ class Merging:
                     edits[column.name] = column.default
                 elif column.required:
                     self._fault_at(origin, column, "mangler / is missing.", "required")
-            elif initiative is not None and not column.reported_by(initiative.segment):
+            elif initiative is not None and not sheet.reported_by(column, initiative.segment):
                 self._fault_at(origin, column, "Rapporteres ikke i segmentet / Not reported by this segment.", "value")
             elif not isinstance(value := self._value(origin, column, cell), Misread):
                 edits[column.name] = value
         if initiative is None or len(self.faults) > count:
-            return None
+            return
         if sheet.of in LISTS:
             rows = self._lists.setdefault((initiative.plan["id"], list_element(sheet)), [])
             rows.append(ListRow(origin, None, initiative.plan, edits))
         else:
             self._added(origin, initiative, f"{self.book.facts['id']}:{key.new}", edits)
-        return None
 
     def _chosen(self, origin: Origin) -> Initiative | None:
         """The initiative of a new row."""
@@ -251,15 +252,31 @@ class Merging:
     def _added(self, origin: Origin, initiative: Initiative, number: str, edits: Edits) -> None:
         """A new Task; one that this row has made already is changed, as any other."""
         named = fresh.identifier(self.slots, number)
-        stands = next((one for one in initiative.tasks if named in one.get("identifier", ())), None)
+        made = ((one, task) for one in self.material.initiatives for task in one.tasks if named in task["identifier"])
+        theirs, stands = next(made, (initiative, None))
         blank = Row(Key(), initiative, dict.fromkeys((column.name for column in origin.sheet.columns), None))
+        if theirs is not initiative:
+            text = f"Raden er alt sendt inn for {theirs.number} / The row was sent in for {theirs.number} already."
+            return self._fault_at(origin, origin.sheet.column(INITIATIVE), text, "business-rule")
         if stands is not None:
-            made = {name: value for name, value in edits.items() if name not in _DEFAULTED or _is_said(origin, name)}
-            return self._apply(origin, initiative, stands, blank, made)
+            said = {name: value for name, value in edits.items() if name not in _DEFAULTED or _is_said(origin, name)}
+            return self._apply(origin, initiative, stands, blank, said)
+        if self._stands_already(origin.sheet, initiative, edits):
+            text = (
+                "Raden finnes fra før; endre den der den står / There is such a row already: change it where it stands."
+            )
+            return self._fault_at(origin, None, text, "duplicate")
         after = fresh.task(origin.sheet, initiative, self.slots, number)
         draft = self.drafts[number, ""] = _Draft(None, after, Origins([origin]))
         self._written(draft, origin, initiative, edits, blank)
         return None
+
+    def _stands_already(self, sheet: Sheet, initiative: Initiative, edits: Edits) -> bool:
+        """Whether some row says exactly the same: a copy, or one whose hidden key was lost."""
+        return any(
+            all(self.slots.read(column, task) == edits.get(column.name) for column in sheet.inputs)
+            for task in initiative.of(sheet)
+        )
 
     # What is changed
 
@@ -291,8 +308,7 @@ class Merging:
             column = origin.sheet.column(name)
             self.slots.write(column, draft.after, value)
             self._changed(origin, column, initiative, before.values.get(name), value, new=draft.stands is None)
-        plan = self.drafts.get(("PlanDefinition", initiative.plan["id"]))
-        fresh.follow(origin.sheet, draft.after, edits, plan.after if plan else initiative.plan, self.slots)
+        fresh.follow(origin.sheet, draft.after, edits, corrects=self.material.corrects)
 
     def _list(self, id: str, element: str, found: list[ListRow]) -> None:
         initiative = next(one for one in self.material.initiatives if one.plan["id"] == id)
@@ -324,7 +340,7 @@ class Merging:
         )
         self._fault_at(origin, column, text, "conflict")
 
-    def _fault_at(self, origin: Origin, column: Column, text: str, code: str) -> None:
+    def _fault_at(self, origin: Origin, column: Column | None, text: str, code: str) -> None:
         self.faults.append(Fault(origin.place(column), text, code))
 
     def _fault(self, sheet: str, cell: str, text: str, code: str) -> None:
@@ -336,52 +352,6 @@ _DEFAULTED = frozenset(column.name for sheet in FORM.sheets for column in sheet.
 
 def _is_said(origin: Origin, name: str) -> bool:
     return origin.line.cells.get(origin.sheet.column(name).label, _BLANK).raw not in (None, "")
-
-
-def misplaced(book: Book, material: Material) -> Iterator[Fault]:
-    """That the workbook is one of ours, and of this round and actor."""
-    facts = book.facts
-    if not _ID.fullmatch(facts.get("id", "")) or "format" not in facts:
-        text = "Filen er ikke en arbeidsbok herfra; hent den på denne siden / The file is no workbook of ours."
-        yield Fault.of("", "", text, "invalid")
-        return
-    if facts["format"] != FORMAT:
-        text = f"Arbeidsboken har format {facts['format']}, ventet {FORMAT}; hent den på nytt / is of another format."
-        yield Fault.of("", "", text, "value")
-        return
-    for name, expected, words in (("runde", material.round, "round"), ("aktør", material.actor, "actor")):
-        if (found := facts.get(name, "")) != expected:
-            text = f"Arbeidsboken gjelder {name} «{found}», ikke «{expected}» / The workbook is of another {words}."
-            yield Fault.of("", "", text, "value")
-
-
-def needed(book: Book, material: Material) -> Iterator[Ref]:
-    """The versions that the workbook was made from and that no longer stand: of what the actor has, and of nothing
-    else."""
-    mine = {ref_of(one)[:2]: ref_of(one) for one in _all(material)}
-    for page in book.pages.values():
-        for line in page.lines:
-            key = Key.read(line.key) if line.key else None
-            for ref in (key.ref, key.last) if key else ():
-                if ref is not None and mine.get(ref[:2]) not in (None, ref):
-                    yield ref
-
-
-def _all(material: Material) -> Iterable[Resource]:
-    for one in material.initiatives:
-        yield one.plan
-        yield from (report for report in (one.report, one.last) if report is not None)
-        yield from one.tasks
-
-
-def _is_blank(line: Line) -> bool:
-    return all(cell.raw in (None, "") and not cell.formula for cell in line.cells.values())
-
-
-def _named(line: Line) -> str:
-    """The name of a row that somebody has added beyond those that were given out: what its first cells say."""
-    said_first = [str(cell.raw) for cell in line.cells.values() if cell.raw not in (None, "")][:3]
-    return f"x{hashlib.sha256(repr(said_first).encode()).hexdigest()[:24]}"
 
 
 def _entry(draft: _Draft) -> Resource:

@@ -11,7 +11,8 @@ from server.interaction.transaction import Entry, intent_of, transaction
 from server.outcome import FhirError
 from server.workbook.changes import Fault, Outcome, refusal
 from server.workbook.gathering import Actor, Reporting
-from server.workbook.merging import Merging, needed
+from server.workbook.matching import needed
+from server.workbook.merging import Merging
 from server.workbook.reading import Book
 
 

@@ -103,7 +103,7 @@ def _put(resource: Resource, path: Sequence[str], value: Value) -> None:
 # ---- items of lists: useContext[fase], topic[system], input[maalgruppe], code.coding[system]
 
 
-def _replaced(resource: Resource, key: str, mine: Callable[[Any], bool], new: Sequence[Any]) -> None:
+def replaced(resource: Resource, key: str, mine: Callable[[Any], bool], new: Sequence[Any]) -> None:
     """The items that are `mine` give way to `new`, where the first of them stood."""
     stood = resource.get(key, [])
     place = next((index for index, item in enumerate(stood) if mine(item)), len(stood))
@@ -114,8 +114,16 @@ def _replaced(resource: Resource, key: str, mine: Callable[[Any], bool], new: Se
         resource[key] = items
 
 
+def _is_context(use: Mapping[str, Any], code: str) -> bool:
+    return bool(use.get("code", {}).get("code") == code)
+
+
+def _is_text(use: Mapping[str, Any]) -> bool:
+    return "text" in use.get("valueCodeableConcept", {})
+
+
 def _contexts(resource: Mapping[str, Any], code: str) -> Iterator[Any]:
-    return (use.get("valueCodeableConcept") for use in resource.get("useContext", ()) if use["code"]["code"] == code)
+    return (use.get("valueCodeableConcept") for use in resource.get("useContext", ()) if _is_context(use, code))
 
 
 def _read_context(slots: Slots, column: Column, resource: Mapping[str, Any], code: str) -> Value:
@@ -133,7 +141,8 @@ def _write_context(slots: Slots, column: Column, resource: Resource, code: str, 
         named = slots.words.coding("nep-context-type", code)
         concepts = [] if value is None else [slots.concept(column.system, str(value))]
     new = [{"code": named, "valueCodeableConcept": concept} for concept in concepts]
-    _replaced(resource, "useContext", lambda use: bool(use["code"]["code"] == code), new)
+    # Of those who have the benefit, the cell says only the ones in words.
+    replaced(resource, "useContext", lambda use: _is_context(use, code) and (code != "user" or _is_text(use)), new)
 
 
 def _read_topics(slots: Slots, column: Column, resource: Mapping[str, Any], system: str) -> Value:
@@ -144,7 +153,7 @@ def _read_topics(slots: Slots, column: Column, resource: Mapping[str, Any], syst
 def _write_topics(slots: Slots, column: Column, resource: Resource, system: str, value: Value) -> None:
     stood = {slots.coded(one, system): one for one in resource.get("topic", ()) if _is_of(slots, one, system)}
     new = [stood.get(code) or slots.concept(system, code) for code in _several(value)]
-    _replaced(resource, "topic", lambda one: _is_of(slots, one, system), new)
+    replaced(resource, "topic", lambda one: _is_of(slots, one, system), new)
 
 
 def _is_of(slots: Slots, concept: Mapping[str, Any], system: str) -> bool:
@@ -163,13 +172,13 @@ def _write_category(slots: Slots, column: Column, resource: Resource, system: st
     if column.required:
         code.pop("text", None)
     new = [] if value is None else [slots.words.coding(system, str(value))]
-    _replaced(code, "coding", lambda coding: bool(coding.get("system") == url), new)
+    replaced(code, "coding", lambda coding: bool(coding.get("system") == url), new)
 
 
 # ---- inputs and outputs of a Task
 
 
-def _typed(parameter: Mapping[str, Any], code: str) -> bool:
+def typed(parameter: Mapping[str, Any], code: str) -> bool:
     return any(coding.get("code") == code for coding in parameter.get("type", {}).get("coding", ()))
 
 
@@ -179,7 +188,7 @@ def _value_of(element: Mapping[str, Any]) -> Any:
 
 def _slots_of(place: str) -> tuple[Callable[..., Value], Callable[..., None]]:
     def read(slots: Slots, column: Column, resource: Mapping[str, Any], code: str) -> Value:
-        values = [_value_of(one) for one in resource.get(place, ()) if _typed(one, code)]
+        values = [_value_of(one) for one in resource.get(place, ()) if typed(one, code)]
         if column.kind == "codes":
             return tuple(found for one in values if (found := slots.coded(one, column.system)) is not None)
         first = values[0] if values else None
@@ -191,10 +200,10 @@ def _slots_of(place: str) -> tuple[Callable[..., Value], Callable[..., None]]:
 
     def write(slots: Slots, column: Column, resource: Resource, code: str, value: Value) -> None:
         type = {"coding": [slots.words.coding("nep-task-io", code)]}
-        stood = {slots.coded(_value_of(one), column.system): one for one in resource.get(place, ()) if _typed(one, code)
+        stood = {slots.coded(_value_of(one), column.system): one for one in resource.get(place, ()) if typed(one, code)
                  } if column.kind == "codes" else {}  # fmt: skip
         new = [stood.get(one) or {"type": type, **_as_value(slots, column, one)} for one in _several(value)]
-        _replaced(resource, place, lambda one: _typed(one, code), new)
+        replaced(resource, place, lambda one: typed(one, code), new)
 
     return read, write
 
@@ -243,7 +252,7 @@ def _write_part(slots: Slots, column: Column, resource: Resource, name: str, val
                 new = [{"url": name, "valueMoney": {"value": value, "currency": "NOK"}}]
             case _:
                 new = [{"url": name, "valueReference": slots.organization(str(value))}]
-    _replaced(resource, "extension", lambda one: bool(one.get("url") == name), new)
+    replaced(resource, "extension", lambda one: bool(one.get("url") == name), new)
 
 
 def _whole(number: Any) -> int | None:
@@ -287,8 +296,8 @@ def _write_owner(slots: Slots, column: Column, resource: Resource, value: Value)
     resource["owner"] = reference
     resource.pop("focus", None)
     named = [{"type": {"coding": [slots.words.coding("nep-task-io", "motpart")]}, "valueReference": reference}]
-    _replaced(resource, "input", lambda one: _typed(one, "losning"), [])
-    _replaced(resource, "input", lambda one: _typed(one, "motpart"), named if "reference" in reference else [])
+    replaced(resource, "input", lambda one: typed(one, "losning"), [])
+    replaced(resource, "input", lambda one: typed(one, "motpart"), named if "reference" in reference else [])
 
 
 def _target(resource: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -305,9 +314,9 @@ def _of_target(key: str, quantity: Mapping[str, str]) -> tuple[Callable[..., Val
         target.pop(key, None)
         if value is not None:
             target[key] = {"value": value, **quantity}
-        resource.pop("target", None)
-        if target.keys() & {"due", "detailQuantity"}:
-            resource["target"] = [target]
+        others = resource.pop("target", [])[1:]
+        if targets := [*([target] if target.keys() & {"due", "detailQuantity"} else []), *others]:
+            resource["target"] = targets
 
     return read, write
 
@@ -318,7 +327,7 @@ def _read_benefit(slots: Slots, column: Column, resource: Mapping[str, Any]) -> 
 
 
 def _write_benefit(slots: Slots, column: Column, resource: Resource, value: Value) -> None:
-    resource["description"] = {"text": value or NO_OTHER_BENEFIT}
+    resource["description"] = {**resource.get("description", {}), "text": value or NO_OTHER_BENEFIT}
 
 
 def _read_assessment(slots: Slots, column: Column, resource: Mapping[str, Any]) -> Value:
@@ -326,9 +335,11 @@ def _read_assessment(slots: Slots, column: Column, resource: Mapping[str, Any]) 
 
 
 def _write_assessment(slots: Slots, column: Column, resource: Resource, value: Value) -> None:
-    resource.pop("documentation", None)
-    if value is not None:
-        resource["documentation"] = [{"type": "justification", "label": "vurdering-av-nytte", "citation": value}]
+    first = next((one for one in resource.get("documentation", ()) if "citation" in one), None)
+    kept = first or {"type": "justification", "label": "vurdering-av-nytte"}
+    replaced(
+        resource, "documentation", lambda one: one is first, [] if value is None else [{**kept, "citation": value}]
+    )
 
 
 _INPUT, _OUTPUT = _slots_of("input"), _slots_of("output")

@@ -86,6 +86,10 @@ class Sheet:
                 return column
         raise KeyError(name)
 
+    def reported_by(self, column: Column, segment: str) -> bool:
+        """Whether initiatives of this segment report this column of the sheet."""
+        return segment in self.segments and column.reported_by(segment)
+
     @property
     def inputs(self) -> tuple[Column, ...]:
         """The columns that say something of the row's own."""

@@ -203,11 +203,23 @@ class TestChanges:
         assert after["DTSTAMP"].dt >= before["DTSTAMP"].dt
         assert fetched(office, if_none_match=second.headers["etag"]).status_code == 304
 
+    def test_one_that_moves_back_counts_up_all_the_same(self, office):
+        task = delivery(office)
+        counts = []
+        for end in ("2027-02-01", "2027-08-01", "2027-02-01"):
+            task = changed(office, task, restriction={"period": {"end": end}})
+            event = next(one for one in events(read(fetched(office))) if task["id"] in one["UID"])
+            counts.append((int(event["SEQUENCE"]), event["DTSTART"].dt.isoformat()))
+        assert [day for _, day in counts] == ["2027-02-01", "2027-08-01", "2027-02-01"]
+        assert sorted(set(counts)) == counts
+
     def test_what_is_stated_in_part_is_its_last_day_and_says_so(self, office):
         task = changed(office, delivery(office), restriction={"period": {"end": "2027"}})
         event = next(one for one in events(read(fetched(office))) if task["id"] in one["UID"])
         assert event["DTSTART"].dt == date(2027, 12, 31)
         assert "Fristen er oppgitt som 2027" in str(event["DESCRIPTION"]).splitlines()
+        changed(office, task, restriction={"period": {"end": "9999-12-31"}})
+        assert fetched(office).status_code == 200
 
     def test_a_name_comes_back_as_it_was_written(self, office):
         task = delivery(office)
@@ -227,9 +239,45 @@ class TestChanges:
         assert not after - before
 
 
-def test_a_calendar_without_deadlines_is_one_all_the_same():
-    empty = Feed("Frister: Ingen", "…", f"{SITE}/aktorer/x", f"{SITE}/aktorer/x/kalender.ics", "nb", ())
-    assert events(Calendar.from_ical(written(empty))) == []
+def alone(*deadlines: Deadline, zone: str = "Europe/Oslo") -> bytes:
+    return written(Feed("Frister: Ingen", "…", SITE, f"{SITE}/kalender.ics", "nb", deadlines, zone))
+
+
+@pytest.mark.parametrize("zone", ["Europe/Oslo", "UTC", "America/New_York"])
+def test_a_calendar_without_deadlines_holds_its_time_zone_for_it_must_hold_something(zone):
+    """RFC 5545, 3.6: icalbody = calprops component, and component is one or more."""
+    calendar = Calendar.from_ical(alone(zone=zone))
+    assert events(calendar) == []
+    (timezone,) = calendar.subcomponents
+    assert (timezone.name, str(timezone["TZID"])) == ("VTIMEZONE", zone)
+    assert {part.name for part in timezone.subcomponents} <= {"STANDARD", "DAYLIGHT"}
+    assert timezone.subcomponents
+    assert alone(zone=zone) == alone(zone=zone)
+
+
+CHANGED = datetime.fromisoformat("2026-01-01T12:00:00+02:00")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [("a\rb", "a\nb"), ("a\r\nb", "a\nb"), ("a\u2028b\x85c", "a\nb\nc"), ("\x00\x0b\x7f", "\ufffd" * 3),
+     ("a\tb", "a\tb"), ("😀æ" * 60, "😀æ" * 60), (r"\\;,:\n", r"\\;,:\n")],
+)  # fmt: skip
+def test_a_text_never_breaks_its_line_and_no_line_is_longer_than_75_octets(text, shown):
+    content = alone(Deadline("1@x", date(2026, 5, 1), text, text, "c", SITE, True, 0, CHANGED))
+    lines = content.split(b"\r\n")
+    assert all(len(line) <= 75 for line in lines)
+    assert not any((byte < 32 and byte != 9) or byte == 127 for line in lines for byte in line)
+    assert all(line.decode() for line in lines[:-1])
+    (event,) = events(Calendar.from_ical(content))
+    assert (str(event["SUMMARY"]), str(event["DESCRIPTION"])) == (shown, shown)
+    assert b"DTSTAMP:20260101T100000Z" in lines
+
+
+def test_the_last_day_of_all_is_a_day():
+    (event,) = events(Calendar.from_ical(alone(Deadline("1@x", date.max, "a", "b", "c", SITE, True, 0, CHANGED))))
+    assert event["DTSTART"].dt == date.max
+    assert "DTEND" not in event
 
 
 def test_the_same_deadlines_give_the_same_bytes():

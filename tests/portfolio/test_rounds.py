@@ -385,6 +385,20 @@ class TestPhaseAndEndDate:
         office.put({**plan, "effectivePeriod": {"end": "2029-12-31"}})
         assert office.report("2026-11", "NEP-0025")["output"] == submitted["output"]
 
+    def test_a_system_that_sends_it_every_night_without_them_changes_nothing(self, office: Office) -> None:
+        office.open("2026-11", TWO)
+        submitted = office.submit("2026-11", "NEP-0025")
+        (plan,) = office.found(f"PlanDefinition?identifier={C}/sid/tiltaksnummer|NEP-0025")
+        office.put({**plan, "effectivePeriod": {"end": "2029-12-31"}})
+        nightly = {**submitted, "output": [one for one in submitted["output"] if not _of_the_day(one)]}
+        assert office.put(nightly).json()["meta"]["versionId"] == submitted["meta"]["versionId"]
+        approval = {"coding": [{"system": f"{C}/CodeSystem/nep-report-status", "code": "godkjent"}]}
+        approved = office.put({**submitted, "businessStatus": approval}).json()
+        del nightly["businessStatus"]
+        owner = office.client("reporter", "983658725")
+        answer = office.put(nightly, by=owner)
+        assert (answer.status_code, answer.json()["meta"]["versionId"]) == (200, approved["meta"]["versionId"])
+
     def test_what_the_report_says_itself_stands(self, office: Office) -> None:
         office.open("2026-11", TWO)
         report = office.report("2026-11", "NEP-0012")
@@ -395,6 +409,10 @@ class TestPhaseAndEndDate:
         sent = office.put(report).json()
         dates = [one["valueDate"] for one in sent["output"] if "valueDate" in one]
         assert dates == ["2031-01-31"]
+
+
+def _of_the_day(one: Any) -> bool:
+    return {coding["code"] for coding in one["type"]["coding"]} <= {"fase", "sluttdato"}
 
 
 class TestPlannedDates:

@@ -61,6 +61,7 @@ class Deadlines:
             source=f"{house.origin}{self.asked.url(feed_path(actor.key), [('lang', self.asked.lang)])}",
             language=self.asked.lang,
             deadlines=tuple(self._all()),
+            zone=str(house.engine.parser.zone),
         )
 
     def _all(self) -> Iterator[Deadline]:
