@@ -6,6 +6,8 @@ A file is somebody's: it is looked at only as far as the limits go. Macros, link
 from __future__ import annotations
 
 import io
+import lzma
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -25,6 +27,10 @@ MOST_PARTS = 200
 MOST_ROWS = 20_000
 MOST_COLUMNS = 60
 _XML = (".xml", ".rels", ".vml")
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError, EOFError,
+    ValueError, OSError, LookupError,
+)  # fmt: skip
 _DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY", b"<\x00!\x00D\x00", b"\x00<\x00!\x00D")
 
 
@@ -98,7 +104,7 @@ def _check(content: bytes) -> None:
                 content = archive.read(part)
                 if part.filename.endswith(_XML) and any(sign in content for sign in _DECLARATIONS):
                     raise _no_workbook(f"DOCTYPE: {part.filename[:60]}")
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except _UNREADABLE as error:
         raise _no_workbook(type(error).__name__) from None
 
 
