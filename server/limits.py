@@ -106,14 +106,14 @@ class Limits:
             raise _throttled(f"{self.per_client.rate} from one client", wait)
 
     @asynccontextmanager
-    async def slot(self, scope: Scope, caller: Caller, patience: float = 0.0) -> AsyncIterator[None]:
-        """One of the few expensive requests that a client may have running. FhirError throttled (429) when none of them
-        ends within so many seconds."""
+    async def slot(self, scope: Scope, caller: Caller, *, patient: bool = False) -> AsyncIterator[None]:
+        """One of the few expensive requests that a client may have running. FhirError throttled (429): at once, or
+        for a `patient` one when none of them ends in time."""
         if self.spares(scope):
             yield
             return
         key, clock = _key(caller), asyncio.get_running_loop().time
-        end = clock() + patience
+        end = clock() + (PATIENCE if patient else 0.0)
         while self._running[key] >= self.expensive:
             if clock() >= end:
                 raise _throttled(f"{self.expensive} such requests of one client at once", 5)
@@ -148,7 +148,7 @@ class Turn:
     async def take(self, caller: Caller) -> None:
         """To be awaited before each of them. FhirError throttled (429)."""
         if not self._taken:
-            await self._held.enter_async_context(self._limits.slot(self._scope, caller, PATIENCE))
+            await self._held.enter_async_context(self._limits.slot(self._scope, caller, patient=True))
             self._taken = True
 
 

@@ -300,7 +300,10 @@ def test_a_page_waits_a_while_for_the_expensive_ones_of_its_client(
         second = asyncio.create_task(browser.http.get("/avvik"))
         await asyncio.wait([second], timeout=0.5)
         assert (await browser.http.get("/runder")).status_code == 200
+        annex = asyncio.create_task(browser.http.get("/utgaver/ingen/vedlegg.html"))
+        await asyncio.wait([annex], timeout=0.5)
         slow.end.set()
+        assert (await annex).status_code == (429 if status == 429 else 404)
         return await first, await second
 
     with Browser(folder, at="192.0.2.7", max_expensive=1) as browser:
