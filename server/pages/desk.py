@@ -25,6 +25,7 @@ from server.pages.door import Door, Visitor
 from server.pages.house import House
 from server.pages.render import Renderer
 from server.pages.standpoint import Place, first_search, place
+from server.portfolio.gather import view
 from server.store.store import Unavailable
 
 HTML = "text/html; charset=utf-8"
@@ -171,8 +172,10 @@ class Desk:
         visitor = await self.door.visitor(request)
         account = self.door.account(asked, visitor.session)
         found = await first_search(self.house, visitor.caller, asked)
+        # Rights are of now, whatever moment is looked at; and a round that is closed stands for its last close.
+        newest = (await view(self.house.engine, visitor.caller)).instant if asked.as_of else found.moment.instant
         tags = {
-            "ETag": self._tag(visitor.caller, account, asked, found.moment.sequence),
+            "ETag": self._tag(visitor.caller, account, asked, newest),
             "Cache-Control": "private, no-cache",
             "Vary": "Accept-Language, Authorization, Cookie",
         }
@@ -182,8 +185,8 @@ class Desk:
         template, page = await build(await place(self.house, visitor.caller, asked, found), asked)
         return Response(self.renderer.render(template, page, account), 200, tags, HTML)
 
-    def _tag(self, caller: Caller, account: Account, asked: Asked, sequence: int) -> str:
-        """All that a page is made of: the program, the data's moment, the day, who asks, and for what."""
+    def _tag(self, caller: Caller, account: Account, asked: Asked, newest: str) -> str:
+        """All that a page is made of: the program, the instant of the newest data, the day, who asks, and for what."""
         whom = (caller.role, caller.organization, caller.scopes, account)
-        made_of = (self.started, sequence, self.house.today(), whom, asked)
+        made_of = (self.started, newest, self.house.today(), whom, asked)
         return f'W/"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:24]}"'

@@ -224,6 +224,18 @@ def test_a_form_that_is_empty_or_full_of_nonsense_is_refused(people: People, url
     assert 400 <= answer.status_code < 500
 
 
+def test_a_past_page_is_asked_for_anew_when_anything_was_written(people: People) -> None:
+    """Who may see it is decided by the rights of now."""
+    person = people.of("reader")
+    url = "/aktorer?_asOf=2026-01-01T00:00:00Z"
+    tag = {"If-None-Match": person.get(url).headers["etag"]}
+    assert person.get(url, headers=tag).status_code == 304
+    known = people.found("Organization?_count=1")[0]
+    people.fhir("PUT", f"Organization/{known['id']}", {**known, "alias": ["Et annet navn"]})
+    assert people.of("reader").get(url, headers=tag).status_code == 200
+    assert people.of("").get(url, headers=tag).status_code == 200
+
+
 # What is on record
 
 
