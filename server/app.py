@@ -199,7 +199,7 @@ def create_app(settings: Settings, store: Store) -> FastAPI:
     # Those for tokens and keys stand before FHIR's own, which take any two names for a type and an id.
     app.router.routes.extend([*endpoint.routes(settings, issuer), *editions.routes(rounds.seal)])
     app.router.routes.extend([*fhir.routes(), *health.routes(store)])
-    app.router.routes.extend([*annexes.routes(engine, door.caller, operations), *pages.routes()])
+    app.router.routes.extend([*annexes.routes(engine, door.caller, operations, limits), *pages.routes()])
     app.router.routes.extend([*lookup.routes(), *metrics.routes()])
     app.add_middleware(guards.below_fhir(lookup.leading))
     _handle_errors(app, engine, Refusals(pages))

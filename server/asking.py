@@ -17,6 +17,7 @@ from server import headers
 
 if TYPE_CHECKING:
     from server.access import Caller
+    from server.limits import Turn
     from server.store.store import Version
 
 _SANE = re.compile(r"[A-Za-z0-9._~:+/=-]{1,64}\Z")
@@ -28,7 +29,8 @@ _KEY = "portfolio.asking"
 class Asking:
     """One request. `query` and `provenance` (the header X-Provenance) are as sent. `writing`: something is to be
     written. `caller` is None until it is known. `given`: the restricted versions that the answer holds, and
-    `interactions` (R4's codes) what they were found by."""
+    `interactions` (R4's codes) what they were found by. `shown`: the answer holds them whatever its status, as a form
+    that comes back. `turn`: the slot of a page, before what is expensive."""
 
     id: str
     method: str = ""
@@ -40,6 +42,8 @@ class Asking:
     caller: Caller | None = None
     given: list[Version] = field(default_factory=list)
     interactions: dict[str, None] = field(default_factory=dict)
+    shown: bool = False
+    turn: Turn | None = None
 
 
 def asking_of(scope: Scope) -> Asking | None:
@@ -80,7 +84,7 @@ class Asked:
             if replaced:
                 return
             if message["type"] == "http.response.start":
-                if asking.given and message["status"] < 300:
+                if asking.given and (message["status"] < 300 or asking.shown):
                     try:
                         await self._put_on_record(asking)
                     except Exception as error:

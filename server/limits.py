@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil
+from types import TracebackType
 
 from starlette.requests import Request
 from starlette.types import Scope
@@ -21,6 +23,9 @@ from server.settings import Rate, Settings
 
 _FORWARDED = (b"x-forwarded-for", b"forwarded")
 _FEW = 10_000
+PATIENCE = 10.0
+"""Seconds for which a person's page waits for a slot: whoever opens three of them at once shall see them all."""
+_LOOK = 0.05
 
 
 @dataclass
@@ -101,14 +106,18 @@ class Limits:
             raise _throttled(f"{self.per_client.rate} from one client", wait)
 
     @asynccontextmanager
-    async def slot(self, scope: Scope, caller: Caller) -> AsyncIterator[None]:
-        """One of the few expensive requests that a client may have running. FhirError throttled (429)."""
+    async def slot(self, scope: Scope, caller: Caller, *, patient: bool = False) -> AsyncIterator[None]:
+        """One of the few expensive requests that a client may have running. FhirError throttled (429): at once, or
+        for a `patient` one when none of them ends in time."""
         if self.spares(scope):
             yield
             return
-        key = _key(caller)
-        if self._running[key] >= self.expensive:
-            raise _throttled(f"{self.expensive} such requests of one client at once", 5)
+        key, clock = _key(caller), asyncio.get_running_loop().time
+        end = clock() + (PATIENCE if patient else 0.0)
+        while self._running[key] >= self.expensive:
+            if clock() >= end:
+                raise _throttled(f"{self.expensive} such requests of one client at once", 5)
+            await asyncio.sleep(_LOOK)
         self._running[key] += 1
         try:
             yield
@@ -116,6 +125,37 @@ class Limits:
             self._running[key] -= 1
             if not self._running[key]:
                 del self._running[key]
+
+
+class Turn:
+    """A page's slot: taken by the first expensive thing that it does, and held for all others until it is made. So a
+    page never waits for itself."""
+
+    def __init__(self, limits: Limits, scope: Scope) -> None:
+        self._limits = limits
+        self._scope = scope
+        self._held = AsyncExitStack()
+        self._taken = False
+
+    async def __aenter__(self) -> Turn:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._held.aclose()
+
+    async def take(self, caller: Caller) -> None:
+        """To be awaited before each of them. FhirError throttled (429)."""
+        if not self._taken:
+            await self._held.enter_async_context(self._limits.slot(self._scope, caller, patient=True))
+            self._taken = True
+
+
+async def take_turn(caller: Caller) -> None:
+    """To be awaited by pages before what costs as much as an expensive operation. FhirError throttled (429)."""
+    if caller.request is not None and caller.request.turn is not None:
+        await caller.request.turn.take(caller)
 
 
 def address_of(scope: Scope) -> str:

@@ -15,11 +15,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from server.access import Caller
 from server.annex import html
 from server.annex.formats import FORMATS, VERSION, Format, accepted
 from server.annex.kept import Kept
 from server.auth.callers import CallerOf
 from server.interaction.engine import Engine
+from server.limits import Limits
 from server.operations import Call, Operation, Operations
 from server.outcome import FhirError
 from server.portfolio.seal import digest
@@ -29,9 +31,9 @@ _FOR_GOOD = int(timedelta(days=365).total_seconds())
 _GUARDS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "strict-origin-when-cross-origin"}
 
 
-def routes(engine: Engine, caller_of: CallerOf, operations: Operations) -> list[BaseRoute]:
-    """`operations` are those of the FHIR API, $document among them."""
-    annexes = Annexes(engine, caller_of, operations["instance", "$document"])
+def routes(engine: Engine, caller_of: CallerOf, operations: Operations, limits: Limits) -> list[BaseRoute]:
+    """`operations` are those of the FHIR API, $document among them, which is expensive: `limits` hold here too."""
+    annexes = Annexes(engine, caller_of, operations["instance", "$document"], limits)
     return [
         Route("/utgaver/{number}/vedlegg", annexes.negotiated),
         Route("/utgaver/{number}/vedlegg.{extension}", annexes.named),
@@ -45,6 +47,7 @@ class Annexes:
     engine: Engine
     caller_of: CallerOf
     operation: Operation
+    limits: Limits
     kept: Kept = field(default_factory=Kept)
 
     async def negotiated(self, request: Request) -> Response:
@@ -64,8 +67,14 @@ class Annexes:
         return answer
 
     async def _answer(self, request: Request, format: Format) -> Response:
+        """FhirError throttled (429)."""
+        caller = await self.caller_of(request)
+        async with self.limits.slot(request.scope, caller, patient=True):
+            return await self._made(request, caller, format)
+
+    async def _made(self, request: Request, caller: Caller, format: Format) -> Response:
         number = request.path_params["number"]
-        document = await self._document(request, number)
+        document = await self._document(caller, number)
         make = partial(format.make, document, self.engine.parser.zone)
         tags = {**_GUARDS, "Content-Disposition": _disposition(number, format)}
         if format.extension == "html":
@@ -78,9 +87,8 @@ class Annexes:
             return Response(status_code=304, headers=tags)
         return Response(await self.kept.get(key, make), 200, tags, format.media)
 
-    async def _document(self, request: Request, number: str) -> Resource:
+    async def _document(self, caller: Caller, number: str) -> Resource:
         """FhirError not-found for an edition that there is not, or not for this caller."""
-        caller = await self.caller_of(request)
         call = Call(caller, "Composition", f"rapport-{number}", (), None)
         try:
             found = (await self.operation.run(self.engine, call)).resource

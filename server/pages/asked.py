@@ -90,7 +90,7 @@ class Asked:
         text = self.one(name)
         if text is None:
             return default
-        if text.isascii() and text.isdigit() and 0 < int(text[:9]) <= most:
+        if text.isascii() and text.isdigit() and len(text) < 10 and 0 < int(text) <= most:
             return int(text)
         raise FhirError("value", f"{name}={text}: ventet / expected 1–{most}.", expression=name)
 

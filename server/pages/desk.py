@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from server.access import Caller
 from server.asking import asking_of
 from server.interaction import record
 from server.interaction.search import unavailable
+from server.limits import Turn
 from server.outcome import FhirError
 from server.pages import asked as asking
 from server.pages.asked import Asked
@@ -24,6 +25,7 @@ from server.pages.door import Door, Visitor
 from server.pages.house import House
 from server.pages.render import Renderer
 from server.pages.standpoint import Place, first_search, place
+from server.portfolio.gather import view
 from server.store.store import Unavailable
 
 HTML = "text/html; charset=utf-8"
@@ -109,6 +111,25 @@ class Desk:
     ) -> Response:
         """What `answer` makes of the request, or its refusal as a page. Links carry on the parameters that are named in
         `kept`; None for all."""
+        async with self.turn(request):
+            return await self._drawn(request, path, kept, answer)
+
+    @asynccontextmanager
+    async def turn(self, request: Request) -> AsyncIterator[None]:
+        """What is expensive within takes one slot of its client (limits.take_turn), which is given back at the end."""
+        known = asking_of(request.scope)
+        async with Turn(self.door.limits, request.scope) as turn:
+            if known is not None:
+                known.turn = turn
+            try:
+                yield
+            finally:
+                if known is not None:
+                    known.turn = None
+
+    async def _drawn(
+        self, request: Request, path: str, kept: Sequence[str] | None, answer: Callable[[Asked], Awaitable[Response]]
+    ) -> Response:
         language = request.headers.get("accept-language", "")
         asked = asking.blank(self.house.root, path, language)
         try:
@@ -124,7 +145,10 @@ class Desk:
             return self.refused(request, asked, unavailable(error))
 
     def shown(self, request: Request, asked: Asked, template: str, page: Any, *, status: int = 200) -> Response:
-        """A page that is of this moment and this visitor, and that nobody keeps."""
+        """A page that is of this moment and this visitor, and that nobody keeps. What it holds is read, whatever its
+        status."""
+        if (known := asking_of(request.scope)) is not None:
+            known.shown = True
         account = self.door.account(asked, self.door.session(request))
         return Response(self.renderer.render(template, page, account), status, UNKEPT, HTML)
 
@@ -148,8 +172,10 @@ class Desk:
         visitor = await self.door.visitor(request)
         account = self.door.account(asked, visitor.session)
         found = await first_search(self.house, visitor.caller, asked)
+        # Rights are of now, whatever moment is looked at; and a round that is closed stands for its last close.
+        newest = (await view(self.house.engine, visitor.caller)).instant if asked.as_of else found.moment.instant
         tags = {
-            "ETag": self._tag(visitor.caller, account, asked, found.moment.sequence),
+            "ETag": self._tag(visitor.caller, account, asked, newest),
             "Cache-Control": "private, no-cache",
             "Vary": "Accept-Language, Authorization, Cookie",
         }
@@ -159,8 +185,8 @@ class Desk:
         template, page = await build(await place(self.house, visitor.caller, asked, found), asked)
         return Response(self.renderer.render(template, page, account), 200, tags, HTML)
 
-    def _tag(self, caller: Caller, account: Account, asked: Asked, sequence: int) -> str:
-        """All that a page is made of: the program, the data's moment, the day, who asks, and for what."""
+    def _tag(self, caller: Caller, account: Account, asked: Asked, newest: str) -> str:
+        """All that a page is made of: the program, the instant of the newest data, the day, who asks, and for what."""
         whom = (caller.role, caller.organization, caller.scopes, account)
-        made_of = (self.started, sequence, self.house.today(), whom, asked)
+        made_of = (self.started, newest, self.house.today(), whom, asked)
         return f'W/"{hashlib.sha256(repr(made_of).encode()).hexdigest()[:24]}"'

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from server.access import Caller
 from server.interaction.engine import Engine
 from server.interaction.search import Found, search
+from server.limits import take_turn
 from server.operations import Answer, Call, Level, Operations
 from server.outcome import FhirError
 from server.portfolio import elements
@@ -40,12 +41,17 @@ class House:
         body: Mapping[str, Any] | None = None,
     ) -> dict[str, Any]:
         """The resource that an operation answers with, decimals as written: `on` is "Task" or "Task/7", `parameters`
-        those of its URL, `body` a Parameters. FhirError as the API has it, and not-found for one that there is not."""
+        those of its URL, `body` a Parameters. FhirError as the API has it, with its limits, and not-found for one that
+        there is not."""
         resource_type, _, id = on.partition("/")
         level: Level = "instance" if id else "type"
         operation = self.operations.get((level, name))
         if operation is None or (operation.types and resource_type not in operation.types):
             raise FhirError("not-found", f"Ingen operasjon {name} / There is no such operation on {on}.")
+        if operation.expensive:
+            await take_turn(caller)
+        if operation.writes and caller.request is not None:
+            caller.request.writing = True
         sent = dict(body) if body is not None else None
         answer: Answer = await operation.run(self.engine, Call(caller, resource_type, id, parameters, sent))
         return restored(answer.resource) if isinstance(answer.resource, bytes) else answer.resource

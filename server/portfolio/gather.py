@@ -52,6 +52,7 @@ class View:
     evaluated: dict[str, dict[int, tuple[str, ...]]] = field(default_factory=dict, repr=False, compare=False)
     _read: dict[tuple[str, str], Resource] = field(default_factory=dict, repr=False, compare=False)
     _asked: dict[tuple[str, tuple[Pair, ...]], list[Resource]] = field(default_factory=dict, repr=False, compare=False)
+    _noted: dict[tuple[str, tuple[Pair, ...]], list[Version]] = field(default_factory=dict, repr=False, compare=False)
 
     async def found(self, resource_type: str, pairs: Iterable[Pair]) -> list[Found]:
         """Every page of a search. FhirError for what is not understood."""
@@ -81,10 +82,15 @@ class View:
 
     async def all(self, resource_type: str, pairs: Iterable[Pair] = ()) -> list[Resource]:
         """The matches of a search, and what they include. The moment stands still: what was asked once is not asked
-        again, and what several searches find is read once: the same object for all of them, which nobody changes."""
-        asked = (resource_type, tuple(pairs))
+        again, and what several searches find is read once: the same object for all of them, which nobody changes. What
+        is restricted is noted each time: whoever asks whether anything was shall be told."""
+        asked, request = (resource_type, tuple(pairs)), self.caller.request
         if asked not in self._asked:
+            before = len(request.given) if request else 0
             self._asked[asked] = [self._resource(version) for version in await self.versions(*asked)]
+            self._noted[asked] = request.given[before:] if request else []
+        elif request:
+            request.given += self._noted[asked]
         return list(self._asked[asked])
 
     def _resource(self, version: Version) -> Resource:

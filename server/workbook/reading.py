@@ -6,7 +6,9 @@ A file is somebody's: it is looked at only as far as the limits go. Macros, link
 from __future__ import annotations
 
 import io
+import lzma
 import re
+import struct
 import unicodedata
 import zipfile
 import zlib
@@ -35,6 +37,10 @@ _DAYS_1904 = 1462
 _MERGED = re.compile(rb"<(?:\w+:)?mergeCell\s[^>]*?ref=[\"']([^\"']{1,40})")
 _LABELS = frozenset({KEY, *(column.label for sheet in FORM.sheets for column in sheet.columns)})
 _DATES = frozenset(column.label for sheet in FORM.sheets for column in sheet.columns if column.kind == "date")
+_UNREADABLE = (
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, RuntimeError, EOFError,
+    ValueError, OSError, LookupError,
+)  # fmt: skip
 _DECLARATIONS = (b"<!DOCTYPE", b"<!ENTITY", b"<\x00!\x00D\x00", b"\x00<\x00!\x00D")
 
 
@@ -111,7 +117,7 @@ def _check(content: bytes) -> None:
                 content = archive.read(part)
                 if any(sign in content for sign in _DECLARATIONS):
                     raise _no_workbook(f"DOCTYPE: {part.filename[:60]}")
-    except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, ValueError, OSError) as error:
+    except _UNREADABLE as error:
         raise _no_workbook(type(error).__name__) from None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,11 @@ def test_facts_of_a_document_without_seal_are_empty_and_no_fault():
     assert (read.asked, read.sealed.digest, read.sealed.key) == (0, "", "")
     broken = b'{"meta":{"tag":[{"code":"sha-256:ab"}]},"entry":[],"signature":{"data":"%%%"}}'
     assert (facts(broken).sealed.digest, facts(broken).sealed.algorithm) == ("ab", "")
+
+
+def test_what_was_kept_of_a_document_is_told_to_nobody_who_may_not_search_it(anyone, bureau):
+    assert "NEP-0012" in anyone.page("/utgaver/2026-11").text
+    token = bureau.tokens.issue("reader", "", timedelta(minutes=5), scope="system/Task.rs system/Composition.rs")
+    answer = anyone.get("/utgaver/2026-11", Authorization=f"Bearer {token}")
+    assert answer.status_code == 403
+    assert "NEP-0012" not in answer.text

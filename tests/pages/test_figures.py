@@ -255,6 +255,13 @@ def test_each_view_of_what_is_restricted_is_on_record_and_figures_of_public_thin
         assert on_record() - before == more, url
 
 
+async def test_those_who_ask_for_one_picture_at_once_have_it_drawn_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pen, asked = Pen(), []
+    monkeypatch.setattr(pen, "_drawn", lambda text: asked.append(text) or "<svg/>")
+    drawn = await asyncio.gather(*(pen.draw({"mark": mark}) for mark in ("bar", "bar", "line", "bar")))
+    assert (drawn, len(asked)) == (["<svg/>"] * 4, 2)
+
+
 async def test_the_drawing_process_may_end_at_any_time_and_what_cannot_be_drawn_is_told() -> None:
     pen = Pen()
     specification = CHART.specification("wide")

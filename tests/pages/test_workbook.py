@@ -6,6 +6,7 @@ import io
 import json
 import re
 import shutil
+import zipfile
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -93,6 +94,16 @@ def fresh(opened: Path, tmp_path: Path) -> Iterator[Desk]:
     """Its own copy, for a test that writes."""
     with Desk(Path(shutil.copytree(opened, tmp_path / "copy"))) as desk:
         yield desk
+
+
+def damaged(compression: int) -> bytes:
+    """A zip whose one part cannot be unpacked."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", compression) as archive:
+        archive.writestr("xl/workbook.xml", "<a/>" * 1000)
+    content = bytearray(packed.getvalue())
+    content[54:75] = b"\xff" * 21
+    return bytes(content)
 
 
 def filled(content: bytes, *cells: tuple[str, str, Any]) -> bytes:
@@ -223,6 +234,7 @@ class TestForm:
             ({"fil": ("x.xlsx", b"noe annet")}, {"handling": "send"}, 400, "ingen lesbar .xlsx"),
             ({"fil": ("x.xlsx", b"x")}, {"handling": "slett"}, 400, "sjekk | send"),
             ({"fil": ("x.xlsx", b"x"), "to": ("y.xlsx", b"y")}, {"handling": "send"}, 400, "Too many files"),
+            ({"fil": ("x.xlsx", damaged(zipfile.ZIP_LZMA))}, {"handling": "send"}, 400, "ingen lesbar .xlsx"),
             ({"fil": ("x.xlsx", b"x" * (5 * 2**20))}, {"handling": "send"}, 413, "For stort"),
         ],
     )

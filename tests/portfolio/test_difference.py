@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from server.app import engine_of, store_of
+from server.load import Loaded, load
+from server.resource import encode
 from tests.http.build import bundle, entry
-from tests.portfolio.registry import Registry
+from tests.portfolio.registry import Registry, settings_in
 from tests.portfolio.sheets import REPORT, C, S, rows
 
 Resource = dict[str, Any]
@@ -67,6 +71,27 @@ def test_the_portfolio_is_one_bundle_in_which_every_reference_leads_somewhere(po
         if task["resourceType"] == "Task":
             assert {task["basedOn"][0]["reference"], task["requester"]["reference"]} <= known
             assert task.get("owner", {}).get("reference", "") in {"", *known}
+            assert {
+                one["valueReference"].get("reference", "") for one in task.get("input", ()) if "valueReference" in one
+            } <= {"", *known}
+
+
+def test_an_empty_registry_takes_the_whole_portfolio_in(portfolio: Registry, tmp_path: Path) -> None:
+    found = portfolio.get("PlanDefinition/$portfolio")
+    (tmp_path / "portfolio.json").write_bytes(encode(found))
+
+    async def loaded() -> Loaded:
+        settings = settings_in(tmp_path)
+        store = store_of(settings)
+        await store.open()
+        try:
+            return await load(engine_of(settings, store), tmp_path / "portfolio.json")
+        finally:
+            await store.close()
+
+    done = asyncio.run(loaded())
+    assert done.refused == []
+    assert done.counts.total() == len(found["entry"])
 
 
 def test_the_portfolio_of_then_is_the_same_for_ever(autumn: Registry, portfolio: Registry) -> None:

@@ -10,12 +10,15 @@ from server.outcome import FhirError
 from server.portfolio.gather import ACTIVE, on, population_of
 from server.portfolio.viewpoint import Viewpoint, viewpoint
 
-_PLANS = (("_include", "PlanDefinition:owner"),)
-_TASKS = (("_include", "Task:owner"), ("_include", "Task:requester"))
+_ABOVE = ("_include:iterate", "Organization:partof")
+_PLANS = (("_include", "PlanDefinition:owner"), _ABOVE)
+# A dependency names its first counterpart as owner, all others in its input alone.
+_TASKS = (("_include", "Task:owner"), ("_include", "Task:requester"), ("_include", "Task:counterpart"), _ABOVE)
 
 
 async def portfolio(engine: Engine, call: Call) -> Answer:
-    """Initiatives, then their Tasks, with the organisations that own, ask and are asked: each once."""
+    """Initiatives, then their Tasks, with the organisations that own, ask and are asked, and those above them: each
+    once, so that an empty registry takes the whole portfolio in."""
     asked = asked_of(engine, call, "nep-portfolio")
     population = population_of(asked.text("population")) or ACTIVE
     seen = (await viewpoint_of(engine, call, asked)).view

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from server.limits import take_turn
 from server.pages.actors.contexts import ActorRow, ActorsPage
 from server.pages.actors.searches import Searches
 from server.pages.asked import Asked
@@ -25,6 +26,7 @@ async def actors(place: Place, asked: Asked) -> ActorsPage:
     asked.only()
     reader = place.reader
     known = await directory(reader, asked)
+    await take_turn(reader.caller)
     web = await needs_of(View(reader.house.engine, reader.caller, reader.instant))
     return Overview(place, asked, known, web).page()
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
+from server.limits import take_turn
 from server.outcome import FhirError
 from server.pages.asked import Asked
 from server.pages.contexts import Clash, Need, Option, Select
@@ -35,6 +36,7 @@ async def dependencies(place: Place, asked: Asked) -> DependenciesPage:
     reader = place.reader
     known = await directory(reader, asked)
     selection = _selection(known, asked)
+    await take_turn(reader.caller)
     web = await needs_of(View(reader.house.engine, reader.caller, reader.instant))
     return Overview(place, asked, known, web).page(selection, asked.whole("page", 1, 100_000))
 

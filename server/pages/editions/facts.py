@@ -85,7 +85,8 @@ class Facts:
 
 @dataclass(frozen=True)
 class Documents:
-    """Facts of published documents, each read once: nothing in them changes. At most `limit`, the oldest go first."""
+    """Facts of published documents, each read once: nothing in them changes. At most `limit`, the oldest go first. Who
+    may not search the document is told nothing of it."""
 
     limit: int = 500
     _kept: dict[tuple[str, str], Facts] = field(default_factory=dict)
@@ -95,7 +96,11 @@ class Documents:
         if report.status == "preliminary":
             return None
         name = (report.id, str(report.meta.get("versionId", "")))
-        if name not in self._kept:
+        if name in self._kept:
+            seen = await reader.search("Bundle", ("_id", report.id), ("_summary", "count"))
+            if not seen.page.total:
+                return None
+        else:
             found = await reader.search("Bundle", ("_id", report.id))
             body = next((version.body for version in found.page.versions), None)
             if body is None:

@@ -63,11 +63,7 @@ async def evidence(place: Place, asked: Asked) -> EvidencePage:
 
 def page_number(asked: Asked) -> int:
     """The `page` of the URL, from 1. FhirError value (400) for one that is none."""
-    text = asked.one("page") or "1"
-    if not (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 10_000):
-        raise FhirError("value", f"page={text}: ventet et helt tall fra 1 / expected a whole number from 1.",
-                        expression="page")  # fmt: skip
-    return int(text[:6])
+    return asked.whole("page", 1, 9_999)
 
 
 def _flag(asked: Asked) -> bool:

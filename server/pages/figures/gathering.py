@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from server.access import Caller
+from server.limits import take_turn
 from server.outcome import FhirError
 from server.pages.asked import Asked, Pairs
 from server.pages.contexts import Round
@@ -90,9 +91,10 @@ class Gatherer:
         key = await _key(at, name, population, details)
         found = self._kept.get(key)
         if found is None:
-            before = _noted(at.view.caller)
+            await take_turn(at.view.caller)
+            before = noted(at.view.caller)
             found = await groups_of(evaluation, at.view)
-            if _noted(at.view.caller) == before:
+            if noted(at.view.caller) == before:
                 self._keep(key, found)
         return found
 
@@ -106,7 +108,7 @@ class Gatherer:
             self._kept.popitem(last=False)
 
 
-def _noted(caller: Caller) -> int:
+def noted(caller: Caller) -> int:
     """How many restricted resources the request has read so far."""
     return len(caller.request.given) if caller.request else 0
 

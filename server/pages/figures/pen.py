@@ -26,6 +26,8 @@ class Pen:
     def __init__(self) -> None:
         self.process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
+        # One thread waits for the process at a time: the threads are all of the program's, and few.
+        self._turn = asyncio.Lock()
         self._kept: OrderedDict[str, str] = OrderedDict()
 
     def wake(self) -> None:
@@ -39,12 +41,13 @@ class Pen:
     async def draw(self, specification: dict[str, Any]) -> str:
         """The SVG of a Vega-Lite specification, drawn once. RuntimeError when it cannot be drawn."""
         asked = json.dumps(specification, ensure_ascii=False)
-        if asked not in self._kept:
-            self._kept[asked] = await asyncio.to_thread(self._drawn, asked)
-            while len(self._kept) > _KEPT:
-                self._kept.popitem(last=False)
-        self._kept.move_to_end(asked)
-        return self._kept[asked]
+        async with self._turn:
+            if asked not in self._kept:
+                self._kept[asked] = await asyncio.to_thread(self._drawn, asked)
+                while len(self._kept) > _KEPT:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(asked)
+            return self._kept[asked]
 
     def _drawn(self, asked: str) -> str:
         with self._lock:

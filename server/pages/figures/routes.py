@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
@@ -17,7 +19,7 @@ from server.pages.asked import Asked
 from server.pages.desk import Desk
 from server.pages.figures.charts import Chart, painted
 from server.pages.figures.contexts import FiguresPage
-from server.pages.figures.gathering import Gatherer
+from server.pages.figures.gathering import Gatherer, noted
 from server.pages.figures.page import PATH, chart_of, figures
 from server.pages.figures.pen import Pen
 from server.pages.standpoint import Place, first_search, place
@@ -27,17 +29,30 @@ _OF_PICTURES = ("v", "w", "t")
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _LONG = f"private, max-age={int(timedelta(days=365).total_seconds())}, immutable"
 _KEPT = 400
+_AT_HAND = 60.0
+"""Seconds for which pictures made of restricted resources belong to the page that was shown, and is on record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A chart to be had without evaluating anew, `until` a time of the clock; None for as long as there is room: it is
+    made of public things."""
+
+    chart: Chart
+    until: float | None = None
 
 
 @dataclass(frozen=True)
 class Figures:
     """The endpoints. `charts` are those of pages that were shown, each to whom it was shown: their pictures are asked
-    for next."""
+    for next. Those of restricted resources are one person's, and for a minute: another's reading, or a later one, is to
+    be on record."""
 
     desk: Desk
     gatherer: Gatherer = field(default_factory=Gatherer)
     pen: Pen = field(default_factory=Pen)
-    charts: OrderedDict[tuple[str, str], Chart] = field(default_factory=OrderedDict)
+    charts: OrderedDict[tuple[str, str], Drawing] = field(default_factory=OrderedDict)
+    clock: Callable[[], float] = time.monotonic
 
     def routes(self) -> list[BaseRoute]:
         """`/nokkeltall`, `/nokkeltall/{name}`, `/nokkeltall/bilde/{name}.svg`."""
@@ -63,10 +78,10 @@ class Figures:
             said = {key: text for key, text in asked.pairs if key in _OF_PICTURES}
             plain = replace(asked, pairs=tuple(pair for pair in asked.pairs if pair[0] not in _OF_PICTURES))
             visitor = await self.desk.door.visitor(request)
-            chart = self.charts.get((_whom(visitor.caller), said.get("v", "")))
-            if chart is None or chart.name != name:
-                chart = await self._drawn_anew(visitor.caller, plain, name)
-            return await self._shown(request, chart, said)
+            drawing = self._at_hand(visitor.caller, said.get("v", ""))
+            if drawing is None or drawing.chart.name != name:
+                drawing = await self._drawn_anew(visitor.caller, plain, name)
+            return await self._shown(request, drawing, said)
 
         return await self.desk.drawn(request, f"{PATH}/bilde/{name}.svg", None, answer)
 
@@ -74,30 +89,37 @@ class Figures:
         self.pen.wake()
 
         async def build(standing: Place, asked: Asked) -> tuple[str, Any]:
-            page = await figures(standing, asked, self.gatherer, name)
-            self._keep(standing.reader.caller, page)
-            return "figures/figures.html", page
+            return "figures/figures.html", await self._made(standing, asked, name)
 
         return await self.desk.page(request, f"{PATH}/{name}" if name else PATH, build)
 
-    async def _drawn_anew(self, caller: Caller, asked: Asked, name: str) -> Chart:
+    async def _made(self, standing: Place, asked: Asked, name: str) -> FiguresPage:
+        caller = standing.reader.caller
+        before = noted(caller)
+        page = await figures(standing, asked, self.gatherer, name)
+        self._keep(caller, page, restricted=noted(caller) > before)
+        return page
+
+    async def _drawn_anew(self, caller: Caller, asked: Asked, name: str) -> Drawing:
         """Where another process, or this one long ago, made the page."""
         house = self.desk.house
         found = await first_search(house, caller, asked)
         measure = name.partition("-")[0]
-        page = await figures(await place(house, caller, asked, found), asked, self.gatherer, measure)
+        page = await self._made(await place(house, caller, asked, found), asked, measure)
         chart = chart_of(page, name)
-        if chart is None:
+        drawing = self._at_hand(caller, chart.digest) if chart else None
+        if drawing is None:
             raise FhirError("not-found", f"{name}: ingen slik figur / there is no such chart.")
-        return chart
+        return drawing
 
-    async def _shown(self, request: Request, chart: Chart, said: dict[str, str]) -> Response:
+    async def _shown(self, request: Request, drawing: Drawing, said: dict[str, str]) -> Response:
         width, theme = said.get("w", "wide"), said.get("t", "light")
         if width not in ("wide", "narrow") or theme not in ("light", "dark"):
             text = f"w={width}, t={theme}: ventet / expected w=wide or narrow, t=light or dark."
             raise FhirError("value", text, expression="w")
+        chart = drawing.chart
         tag = f'"{chart.digest}-{width}-{theme}"'
-        kept = _LONG if said.get("v") == chart.digest else "private, no-cache"
+        kept = _LONG if said.get("v") == chart.digest and drawing.until is None else "private, no-cache"
         headers = {"ETag": tag, "Cache-Control": kept, "Vary": "Authorization, Cookie"}
         if tag in (one.strip() for one in request.headers.get("if-none-match", "").split(",")):
             return Response(status_code=304, headers=headers)
@@ -105,14 +127,28 @@ class Figures:
         content = painted(svg, "light" if theme == "light" else "dark")
         return Response(content, 200, {**headers, "Content-Security-Policy": _POLICY}, "image/svg+xml")
 
-    def _keep(self, caller: Caller, page: FiguresPage) -> None:
+    def _at_hand(self, caller: Caller, digest: str) -> Drawing | None:
+        """One of their own while it holds, else a public one that callers like this one see."""
+        own = self.charts.get((_who(caller), digest))
+        if own is not None and own.until is not None and own.until > self.clock():
+            return own
+        return self.charts.get((_whom(caller), digest))
+
+    def _keep(self, caller: Caller, page: FiguresPage, *, restricted: bool) -> None:
+        whom, until = (_who(caller), self.clock() + _AT_HAND) if restricted else (_whom(caller), None)
         for section in page.sections:
             for view in section.views:
                 if view.chart is not None:
-                    self.charts[_whom(caller), view.chart.digest] = view.chart
+                    self.charts[whom, view.chart.digest] = Drawing(view.chart, until)
         while len(self.charts) > _KEPT:
             self.charts.popitem(last=False)
 
 
 def _whom(caller: Caller) -> str:
+    """All who see the same."""
     return repr((caller.role, caller.organization, caller.scopes))
+
+
+def _who(caller: Caller) -> str:
+    """One of them, as the record knows them."""
+    return repr((_whom(caller), caller.client, caller.supplier, caller.user, caller.name))

@@ -14,7 +14,7 @@ PATH = "/innsyn"
 _MOST_LINES = 5_000
 _STRING = re.compile(r'(\s*(?:"[^"\\]*": )?")([^"\\]+)(",?)\Z')
 # "Task/7", "Task/7/_history/2", "Task?code=…", "Task/_history": what stands below the base.
-_BELOW = re.compile(r"[A-Z][A-Za-z]+(?=[/?])(?:/[A-Za-z0-9._$-]{1,64}){0,3}(?:\?[!-~]*)?\Z")
+_BELOW = re.compile(r"[A-Z][A-Za-z]+(?=[/?])(?:/(?!\.+(?:[/?]|\Z))[A-Za-z0-9._$-]{1,64}){0,3}(?:\?[!-~]*)?\Z")
 _RELATIONS = {"first": "lookup.first", "previous": "lookup.previous", "next": "lookup.next"}
 
 
@@ -66,14 +66,20 @@ def _matches(bundle: dict[str, Any], links: _Links) -> Iterator[Match]:
         reference = f"{one['resourceType']}/{one['id']}"
         if bundle.get("type") == "history":
             reference += f"/_history/{one['meta']['versionId']}"
-        name = one.get("title") or one.get("code", {}).get("text") or one.get("name") or one.get("description")
         yield Match(
             one["resourceType"],
-            name if isinstance(name, str) else one["id"],
+            _name(one),
             str(one.get("status", "")),
             str(one.get("meta", {}).get("lastUpdated", "")),
             links.of(reference),
         )
+
+
+def _name(one: dict[str, Any]) -> str:
+    """`code` is a concept in a Task, but a list of them in a role, and a plain code in a SearchParameter."""
+    code = one.get("code")
+    called = (one.get("title"), code.get("text") if isinstance(code, dict) else None, one.get("name"))
+    return next((text for text in (*called, one.get("description")) if text and isinstance(text, str)), str(one["id"]))
 
 
 def _line(text: str, links: _Links) -> Line:

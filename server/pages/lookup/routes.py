@@ -87,7 +87,10 @@ class Lookup:
 
     def _is_led(self, scope: Scope) -> bool:
         """A page is asked for, not JSON, by a browser with a session."""
-        if scope["method"] != "GET" or b"text/html" not in (headers.sent(scope, b"accept") or "").encode():
+        if (
+            scope["method"] not in ("GET", "HEAD")
+            or b"text/html" not in (headers.sent(scope, b"accept") or "").encode()
+        ):
             return False
         path = scope["path"]
         if not path.startswith(_API) or path.startswith(_NOT_FHIR) or b"_format=" in scope["query_string"]:

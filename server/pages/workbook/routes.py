@@ -20,6 +20,7 @@ from server.asking import asking_of
 from server.bundle import response_bundle
 from server.interaction import record
 from server.interaction.dry_run import dry_run
+from server.limits import take_turn
 from server.outcome import FhirError
 from server.pages.asked import Asked
 from server.pages.desk import UNKEPT, Desk
@@ -65,10 +66,15 @@ class Workbooks:
 
     async def file(self, request: Request) -> Response:
         """GET: an actor's workbook. FhirError conflict (409) for a round that takes no reports."""
+        async with self.desk.turn(request):
+            return await self._file(request)
+
+    async def _file(self, request: Request) -> Response:
         visitor = await self.desk.door.visitor(request)
         reporting = await self._reporting(request, visitor.caller)
         actor = await reporting.actor(request.path_params["actor"])
         _check_open(reporting)
+        await take_turn(visitor.caller)
         material, slots = await reporting.material(actor), await reporting.slots()
         made = Made(reporting.seen.instant, self.desk.house.engine.new_id())
         content = await asyncio.to_thread(workbook, material, slots, made, offered(slots))
@@ -82,7 +88,8 @@ class Workbooks:
         if known is not None:
             known.writing = True
         if _wants_json(request):
-            return await self._for_program(request)
+            async with self.desk.turn(request):
+                return await self._for_program(request)
 
         async def taken(asked: Asked) -> Response:
             return await self._for_person(request, asked)
@@ -141,9 +148,14 @@ class Workbooks:
         if not form.content:
             raise FhirError("required", "Velg en fil / Choose a file.", expression=FILE, status=400)
         _check_open(reporting)
+        # To check a workbook is to check a transaction, as $check does.
+        await take_turn(visitor.caller)
         book = await asyncio.to_thread(reading.book, form.content)
         actor = await reporting.actor(slug or book.facts.get("aktør", "-"))
         overwrite = form.fields.get(OVERWRITE, "") == "ja"
+        if known is not None:
+            # A refusal says what stands in a cell.
+            known.shown = True
         return reporting, actor, form, await merged(reporting, actor, book, overwrite=overwrite)
 
     async def _reporting(self, request: Request, caller: Caller) -> Reporting:
