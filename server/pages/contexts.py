@@ -399,6 +399,14 @@ class InitiativePage:
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a form: the `id` of the control to mend it at, "" for none, and the text of the refusal."""
+
+    id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class RefusalPage:
     """What could not be answered: HTTP status, and the texts of the OperationOutcome with their places."""
 

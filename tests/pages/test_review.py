@@ -299,12 +299,12 @@ class TestDeciding:
         page = parse(answer.text)
         assert answer.status_code == status
         assert page.one("title").text.startswith("Feil: ")
-        assert page.one("section", role="alert").one("a")["href"] == "#reason"
+        assert page.one("div", role="alert").one("a")["href"] == "#reason"
         field = page.one("textarea", id="reason")
         assert field.text == reason.strip()
         assert field["aria-invalid"] == "true"
-        assert "reason-wrong" in field["aria-describedby"]
-        assert page.one("p", id="reason-wrong").text
+        assert "reason-error" in field["aria-describedby"]
+        assert page.one("p", id="reason-error").text
         assert people.report("2023-09", "NEP-0012")["status"] == "completed"
 
     def test_what_somebody_else_decided_meanwhile_is_shown_and_nothing_typed_is_lost(self, office: People) -> None:
@@ -313,7 +313,7 @@ class TestDeciding:
         answer = office.submit(mine["return"], reason="Mangler <tall>.")
         page = parse(answer.text)
         assert answer.status_code == 412
-        alert = page.one("section", role="alert")
+        alert = page.one("div", role="alert")
         assert alert.one("h2").text == "Rapporten er endret siden du åpnet siden"
         assert alert.one("blockquote").text == "Mangler <tall>."
         assert "Godkjent" in section(page, "history").rows()[0]["Tilstand"]

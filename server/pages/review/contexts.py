@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from server.pages.contexts import Frame, Link, Round
+from server.pages.contexts import Fault, Frame, Link, Round
 from server.pages.evidence.contexts import Judged
 from server.portfolio.codes import Coded
 
@@ -123,14 +123,6 @@ class Decision:
     action: str
     version: str
     reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What was wrong with a form: `field` is the id of the control to mend, "" for none."""
-
-    text: str
-    field: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,16 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from server.pages.contexts import Frame, Option
+from server.pages.contexts import Fault, Frame, Option
 from server.portfolio.codes import Coded
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a form: the `id` of the control to mend it at, "" for none, and the text of the refusal."""
-
-    id: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
