@@ -233,7 +233,8 @@ class TestOneReport:
     def test_the_queue_goes_on_from_it(self, epj: Node) -> None:
         beside = epj.one("nav", aria_label="Køen")
         assert [one["href"] for one in beside.every("a")] == [HELIKS]
-        assert epj.one("nav", aria_label="Du er her").every("a")[0]["href"] == "/runder/2023-09"
+        trail = [one["href"] for one in epj.one("nav", aria_label="Du er her").every("a")]
+        assert trail == ["/runder", "/runder/2023-09", QUEUE]
 
     def test_the_warnings_are_for_the_secretariat(self, people: People) -> None:
         url = "/runder/2021-11/gjennomgang/NEP-0030"
@@ -259,6 +260,38 @@ class TestOneReport:
         page = people.of("secretariat").page(f"{EPJ}?lang=en")
         assert section(page, "report").rows()[3]["Since then"] == "Changed"
         assert "The initiative: the end date 31 December 2022 is gone" in section(page, "changes").text
+
+
+class TestTheFrontPage:
+    """Whoever is signed in is led to what comes next."""
+
+    def test_the_secretariat_is_led_to_the_reports_that_wait(self, people: People) -> None:
+        panel = people.of("secretariat").page("/").one("section", aria_labelledby="waiting")
+        assert panel.one("h3").one("a")["href"] == "/runder/2023-09"
+        assert panel.every("p")[0].text.startswith("2 rapporter venter på sekretariatet. 38 av 40 er ikke sendt inn.")
+        assert panel.one("a", _class="button")["href"] == QUEUE
+
+    def test_a_reporter_sees_what_remains_and_why_a_report_came_back(self, office: People) -> None:
+        own = office.of(f"reporter:{HELSE_VEST}")
+        panel = own.page("/").one("section", aria_labelledby="waiting")
+        assert panel.every("p")[0].text.startswith("2 statusrapporter gjenstår. Fristen er 30.09.2023.")
+        assert panel.one("a", _class="button")["href"] == "/runder/2023-09/arbeidsbok"
+        office.of("secretariat").submit(forms(office.page(HELIKS))["return"], reason="Risikoen mangler.")
+        panel = own.of(f"reporter:{HELSE_VEST}").page("/").one("section", aria_labelledby="waiting")
+        assert panel.every("p")[0].text.startswith("3 statusrapporter gjenstår.")
+        assert {one.text: one["href"] for one in panel.one("ul").every("a")} == {"HELIKS": HELIKS}
+        (returned,) = [one for one in own.page("/runder/2023-09").rows() if one["Nummer"] == "NEP-0025"]
+        assert returned["Gå til"] == "Rapporten"
+        mend = own.page(HELIKS).one("div", _class="remark").one("a", _class="button")
+        assert mend["href"] == "/runder/2023-09/arbeidsbok"
+
+    @pytest.mark.parametrize("user", ["", "reader"])
+    def test_nothing_waits_for_those_who_only_read(self, people: People, user: str) -> None:
+        assert not people.of(user).page("/").every("section", aria_labelledby="waiting")
+
+    @pytest.mark.parametrize("query", ["context=samstyre", "_asOf=2026-01-01T00:00:00Z"])
+    def test_nor_while_the_list_is_narrowed_or_of_the_past(self, people: People, query: str) -> None:
+        assert not people.of("secretariat").page(f"/?{query}").every("section", aria_labelledby="waiting")
 
 
 class TestDeciding:

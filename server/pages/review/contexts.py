@@ -168,6 +168,7 @@ class ReviewPage:
     queue_url: str
     round_url: str
     initiative_url: str
+    workbook_url: str
     earlier: Link | None
     later: Link | None
     api: tuple[tuple[str, str], ...]

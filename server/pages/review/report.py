@@ -125,6 +125,7 @@ class _Page:
             waiting=len(found.waiting),
             queue_url=asked.other(path_of(found.round)),
             round_url=asked.other(f"/runder/{found.round.value}"),
+            workbook_url=asked.other(f"/runder/{found.round.value}/arbeidsbok"),
             initiative_url=asked.other(f"/tiltak/{number}"),
             earlier=self._beside(previous),
             later=self._beside(later),
