@@ -73,9 +73,9 @@ class TestTheQueue:
         assert [one["Nummer"] for one in rows[:3]] == ["NEP-0012", "NEP-0025", "NEP-0001"]
         assert len(rows) == 40
         assert queue.one("p", _class="lead").text == (
-            "2 rapporter venter på sekretariatet. Fristen er 30.09.2023. Det sammenlignes med November 2021."
+            "2 rapporter venter på sekretariatet. Fristen er 30.09.2023. Rapportene sammenlignes med November 2021."
         )
-        assert states(queue) == ["Alle (40)", "Venter på sekretariatet (2)", "Ikke begynt (38)"]
+        assert states(queue) == ["Alle (40)", "Venter på sekretariatet (2)", "Ikke startet (38)"]
 
     def test_a_row_says_how_its_colours_moved_what_changed_and_what_the_facts_say(self, queue: Node) -> None:
         one = row(queue, "NEP-0012")
@@ -91,12 +91,12 @@ class TestTheQueue:
             "Nummer": "NEP-0001",
             "Tiltak": "Program for kodeverk og terminologi",
             "Aktør": "Direktoratet for e-helse",
-            "Tilstand": "Ikke begynt",
+            "Tilstand": "Ikke startet",
             "Status": "ikke oppgitt",
             "Risiko": "ikke oppgitt",
             "Endringer": "0",
             "Fakta": "",
-            "Merknader": "når rapporten er sendt",
+            "Merknader": "når rapporten er sendt inn",
         }
 
     @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ class TestOneReport:
         rows = section(epj, "history").rows()
         assert [(one["Tilstand"], one["Av hvem"]) for one in rows] == [
             ("Venter på sekretariatet", "Direktoratet for e-helse"),
-            ("Ikke begynt", "Porteføljekontoret, import"),
+            ("Ikke startet", "Porteføljekontoret, import"),
         ]
         assert "ikke vist for deg" in section(people.of(f"reporter:{E_HEALTH}").page(EPJ), "history").text
 
@@ -305,7 +305,7 @@ class TestDeciding:
         last = office.submit(forms(page)["approve"])
         assert last.headers["location"] == f"{QUEUE}?done=NEP-0025"
         done = office.page(last.headers["location"])
-        assert states(done) == ["Alle (40)", "Godkjent (2)", "Ikke begynt (38)"]
+        assert states(done) == ["Alle (40)", "Godkjent (2)", "Ikke startet (38)"]
         assert section(office.page(EPJ), "history").rows()[0]["Av hvem"] == "Porteføljekontoret"
 
     def test_a_returned_report_says_why_to_its_owner_who_sends_it_again(self, office: People) -> None:
