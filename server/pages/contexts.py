@@ -154,12 +154,30 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """An open round for whoever is signed in: of `asked` reports `missing` are still to come, `late` when the deadline
+    has passed. `submitted` is how many wait for the secretariat, None for a reporter, whose `returned` reports lead to
+    the page that says why."""
+
+    round: Link
+    deadline: str
+    late: bool
+    asked: int
+    missing: int
+    submitted: int | None
+    returned: tuple[Link, ...]
+    review_url: str
+    workbook_url: str
+
+
+@dataclass(frozen=True, slots=True)
 class PortfolioPage:
     """The front page. `total` counts all matches, the sums only the rows shown; `sort_key` is the key of the
     name of that order, or the order itself."""
 
     frame: Frame
     standpoint: Standpoint
+    waiting: tuple[Waiting, ...]
     form: Form
     rows: tuple[Row, ...]
     total: int
@@ -176,7 +194,8 @@ class PortfolioPage:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """A status report of a round. `status` None: not reported (yet); `state` says how far it has come."""
+    """A status report of a round. `status` None: not reported (yet); `state` says how far it has come; `review_url` is
+    the page that shows it beside the one before, "" for one without a round."""
 
     round: str
     day: str | None
@@ -187,6 +206,7 @@ class Report:
     risk_text: str | None
     phase: Coded | None
     end: str | None
+    review_url: str
     url: str
 
 
@@ -396,6 +416,14 @@ class InitiativePage:
     last_updated: str
     api: tuple[tuple[str, str], ...]
     remarks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What is wrong with a form: the `id` of the control to mend it at, "" for none, and the text of the refusal."""
+
+    id: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)

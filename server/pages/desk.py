@@ -33,17 +33,16 @@ UNKEPT = {"Cache-Control": "no-store"}
 
 Build = Callable[[Place, Asked], Awaitable[tuple[str, Any]]]
 """(where the page stands, what was asked) -> the template's name and the page of contexts"""
-Act = Callable[[Asked, Visitor, Mapping[str, str]], Awaitable[str]]
-"""(what was asked, who asks, the form's fields) -> the URL of the page to go to when it is done"""
 Shown = tuple[str, Any]
 """The template's name and the page of contexts."""
 Fill = Callable[[Asked, Visitor, Mapping[str, str]], Awaitable[str | Shown]]
-"""As Act, or a page to show instead: a preview."""
+"""(what was asked, who asks, the form's fields) -> the URL of the page to go to when it is done, or a page to show
+instead: a preview."""
 Again = Callable[[Asked, Visitor, Mapping[str, str], FhirError], Awaitable[Shown]]
-"""As Act, with what was wrong -> the page of the form, with what was typed"""
+"""As Fill, with what was wrong -> the page of the form, with what was typed"""
 
-# What whoever filled in the form can mend; the rest is a page of its own.
-_MENDABLE = frozenset({400, 409, 412, 422})
+MENDABLE = frozenset({400, 409, 412, 422})
+"""Statuses of what whoever filled in a form can mend; the rest is a page of its own."""
 
 
 @dataclass(frozen=True)
@@ -65,23 +64,10 @@ class Desk:
 
         return await self.drawn(request, path, None, answer)
 
-    async def posted(self, request: Request, path: str, act: Act) -> Response:
-        """What a form of ours asks for: done, then a page by redirect (303), so that a reload does nothing twice. A
-        refusal is a page, and on record."""
-        known = asking_of(request.scope)
-        if known is not None:
-            known.writing = True
-
-        async def answer(asked: Asked) -> Response:
-            visitor = await self.door.visitor(request)
-            fields = await self.door.form(request, visitor)
-            return RedirectResponse(await act(asked, visitor, fields), 303, UNKEPT)
-
-        return await self.drawn(request, path, None, answer)
-
     async def filled(self, request: Request, path: str, fill: Fill, again: Again) -> Response:
-        """As `posted`, but a refused form comes back as it was filled in, with what is wrong of it and the refusal's
-        status."""
+        """What a form of ours asks for: done, then a page by redirect (303), so that a reload does nothing twice. A
+        refused form comes back as it was filled in, with what is wrong of it and the refusal's status, and is on
+        record."""
         known = asking_of(request.scope)
         if known is not None:
             known.writing = True
@@ -92,7 +78,7 @@ class Desk:
             try:
                 done, status = await fill(asked, visitor, fields), 200
             except FhirError as error:
-                if error.status not in _MENDABLE:
+                if error.status not in MENDABLE:
                     raise
                 await record.refused_request(self.house.engine, known, error)
                 done, status = await again(asked, visitor, fields, error), error.status

@@ -15,6 +15,7 @@ from server.pages.directory import url_of
 from server.pages.filters import SORTS, form_of, sort_of
 from server.pages.house import MAX_COUNT, by_type
 from server.pages.standpoint import Place
+from server.pages.waiting import waiting
 from server.portfolio import elements
 from server.portfolio.codes import Coded
 from server.search.parse import cursor_text
@@ -43,6 +44,7 @@ async def portfolio(place: Place, asked: Asked) -> PortfolioPage:
     return PortfolioPage(
         frame=frame,
         standpoint=place.standpoint,
+        waiting=await waiting(place, asked),
         form=await form_of(place, asked),
         rows=rows,
         total=found.page.total if found.page.total is not None else len(rows),

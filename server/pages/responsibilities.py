@@ -47,8 +47,15 @@ class Responsibilities:
             risk_text=elements.value(output, "risikobeskrivelse"),
             phase=self._coded(elements.value(output, "fase")),
             end=elements.value(output, "sluttdato"),
+            review_url=self._review(task),
             url=self.api(task),
         )
+
+    def _review(self, report: Resource) -> str:
+        """Its identifier is the round's and the initiative's: 2026-11:NEP-0012."""
+        named = elements.number(report, self.place.reader.house.sid("statusrapport"))
+        round, _, initiative = named.rpartition(":")
+        return self.asked.other(f"/runder/{round}/gjennomgang/{initiative}") if round and initiative else ""
 
     def delivery(self, task: Resource, owner: str) -> Delivery:
         """`owner` is the reference of the initiative's owner."""

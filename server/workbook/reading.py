@@ -99,7 +99,7 @@ def book(content: bytes) -> Book:
 
 
 def _no_workbook(why: str) -> FhirError:
-    text = f"Filen er ingen lesbar .xlsx-arbeidsbok / The file is no .xlsx workbook that can be read ({why})."
+    text = f"Filen er ingen lesbar .xlsx-arbeidsbok. / The file is no .xlsx workbook that can be read ({why})."
     return FhirError("invalid", text, expression="file")
 
 

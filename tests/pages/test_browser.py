@@ -41,6 +41,7 @@ PAGES = {
     "co-governed": "/tiltak/NEP-0005",
     "observed": "/tiltak/NEP-0031",
     "dependencies": "/avhengigheter?conflict=any",
+    "actors": "/aktorer",
     "actor": "/aktorer/helse-vest",
     "figures": "/nokkeltall?context=samstyre",
     "refused": "/?foo=bar",
@@ -60,6 +61,7 @@ SIGNED_IN = {
     "account": "/konto",
     "queue": "/runder/2021-11/gjennomgang?page=2",
     "workbook": "/runder/2021-11/arbeidsbok",
+    "answer": "/innsyn/PlanDefinition?_count=2",
     "with a form": "/logg-inn",
     "nothing": PAGES["nothing"],
 }

@@ -73,9 +73,9 @@ class TestTheQueue:
         assert [one["Nummer"] for one in rows[:3]] == ["NEP-0012", "NEP-0025", "NEP-0001"]
         assert len(rows) == 40
         assert queue.one("p", _class="lead").text == (
-            "2 rapporter venter på sekretariatet. Fristen er 30.09.2023. Det sammenlignes med November 2021."
+            "2 rapporter venter på sekretariatet. Fristen er 30.09.2023. Rapportene sammenlignes med November 2021."
         )
-        assert states(queue) == ["Alle (40)", "Venter på sekretariatet (2)", "Ikke begynt (38)"]
+        assert states(queue) == ["Alle (40)", "Venter på sekretariatet (2)", "Ikke startet (38)"]
 
     def test_a_row_says_how_its_colours_moved_what_changed_and_what_the_facts_say(self, queue: Node) -> None:
         one = row(queue, "NEP-0012")
@@ -91,12 +91,12 @@ class TestTheQueue:
             "Nummer": "NEP-0001",
             "Tiltak": "Program for kodeverk og terminologi",
             "Aktør": "Direktoratet for e-helse",
-            "Tilstand": "Ikke begynt",
+            "Tilstand": "Ikke startet",
             "Status": "ikke oppgitt",
             "Risiko": "ikke oppgitt",
             "Endringer": "0",
             "Fakta": "",
-            "Merknader": "når rapporten er sendt",
+            "Merknader": "når rapporten er sendt inn",
         }
 
     @pytest.mark.parametrize(
@@ -226,14 +226,15 @@ class TestOneReport:
         rows = section(epj, "history").rows()
         assert [(one["Tilstand"], one["Av hvem"]) for one in rows] == [
             ("Venter på sekretariatet", "Direktoratet for e-helse"),
-            ("Ikke begynt", "Porteføljekontoret, import"),
+            ("Ikke startet", "Porteføljekontoret, import"),
         ]
         assert "ikke vist for deg" in section(people.of(f"reporter:{E_HEALTH}").page(EPJ), "history").text
 
     def test_the_queue_goes_on_from_it(self, epj: Node) -> None:
         beside = epj.one("nav", aria_label="Køen")
         assert [one["href"] for one in beside.every("a")] == [HELIKS]
-        assert epj.one("nav", aria_label="Du er her").every("a")[0]["href"] == "/runder/2023-09"
+        trail = [one["href"] for one in epj.one("nav", aria_label="Du er her").every("a")]
+        assert trail == ["/runder", "/runder/2023-09", QUEUE]
 
     def test_the_warnings_are_for_the_secretariat(self, people: People) -> None:
         url = "/runder/2021-11/gjennomgang/NEP-0030"
@@ -261,6 +262,38 @@ class TestOneReport:
         assert "The initiative: the end date 31 December 2022 is gone" in section(page, "changes").text
 
 
+class TestTheFrontPage:
+    """Whoever is signed in is led to what comes next."""
+
+    def test_the_secretariat_is_led_to_the_reports_that_wait(self, people: People) -> None:
+        panel = people.of("secretariat").page("/").one("section", aria_labelledby="waiting")
+        assert panel.one("h3").one("a")["href"] == "/runder/2023-09"
+        assert panel.every("p")[0].text.startswith("2 rapporter venter på sekretariatet. 38 av 40 er ikke sendt inn.")
+        assert panel.one("a", _class="button")["href"] == QUEUE
+
+    def test_a_reporter_sees_what_remains_and_why_a_report_came_back(self, office: People) -> None:
+        own = office.of(f"reporter:{HELSE_VEST}")
+        panel = own.page("/").one("section", aria_labelledby="waiting")
+        assert panel.every("p")[0].text.startswith("2 statusrapporter gjenstår. Fristen er 30.09.2023.")
+        assert panel.one("a", _class="button")["href"] == "/runder/2023-09/arbeidsbok"
+        office.of("secretariat").submit(forms(office.page(HELIKS))["return"], reason="Risikoen mangler.")
+        panel = own.of(f"reporter:{HELSE_VEST}").page("/").one("section", aria_labelledby="waiting")
+        assert panel.every("p")[0].text.startswith("3 statusrapporter gjenstår.")
+        assert {one.text: one["href"] for one in panel.one("ul").every("a")} == {"HELIKS": HELIKS}
+        (returned,) = [one for one in own.page("/runder/2023-09").rows() if one["Nummer"] == "NEP-0025"]
+        assert returned["Gå til"] == "Rapporten"
+        mend = own.page(HELIKS).one("div", _class="remark").one("a", _class="button")
+        assert mend["href"] == "/runder/2023-09/arbeidsbok"
+
+    @pytest.mark.parametrize("user", ["", "reader"])
+    def test_nothing_waits_for_those_who_only_read(self, people: People, user: str) -> None:
+        assert not people.of(user).page("/").every("section", aria_labelledby="waiting")
+
+    @pytest.mark.parametrize("query", ["context=samstyre", "_asOf=2026-01-01T00:00:00Z"])
+    def test_nor_while_the_list_is_narrowed_or_of_the_past(self, people: People, query: str) -> None:
+        assert not people.of("secretariat").page(f"/?{query}").every("section", aria_labelledby="waiting")
+
+
 class TestDeciding:
     def test_an_approved_report_leads_on_to_the_next_that_waits(self, office: People) -> None:
         answer = office.submit(forms(office.page(EPJ))["approve"])
@@ -272,7 +305,7 @@ class TestDeciding:
         last = office.submit(forms(page)["approve"])
         assert last.headers["location"] == f"{QUEUE}?done=NEP-0025"
         done = office.page(last.headers["location"])
-        assert states(done) == ["Alle (40)", "Godkjent (2)", "Ikke begynt (38)"]
+        assert states(done) == ["Alle (40)", "Godkjent (2)", "Ikke startet (38)"]
         assert section(office.page(EPJ), "history").rows()[0]["Av hvem"] == "Porteføljekontoret"
 
     def test_a_returned_report_says_why_to_its_owner_who_sends_it_again(self, office: People) -> None:
@@ -299,12 +332,12 @@ class TestDeciding:
         page = parse(answer.text)
         assert answer.status_code == status
         assert page.one("title").text.startswith("Feil: ")
-        assert page.one("section", role="alert").one("a")["href"] == "#reason"
+        assert page.one("div", role="alert").one("a")["href"] == "#reason"
         field = page.one("textarea", id="reason")
         assert field.text == reason.strip()
         assert field["aria-invalid"] == "true"
-        assert "reason-wrong" in field["aria-describedby"]
-        assert page.one("p", id="reason-wrong").text
+        assert "reason-error" in field["aria-describedby"]
+        assert page.one("p", id="reason-error").text
         assert people.report("2023-09", "NEP-0012")["status"] == "completed"
 
     def test_what_somebody_else_decided_meanwhile_is_shown_and_nothing_typed_is_lost(self, office: People) -> None:
@@ -313,7 +346,7 @@ class TestDeciding:
         answer = office.submit(mine["return"], reason="Mangler <tall>.")
         page = parse(answer.text)
         assert answer.status_code == 412
-        alert = page.one("section", role="alert")
+        alert = page.one("div", role="alert")
         assert alert.one("h2").text == "Rapporten er endret siden du åpnet siden"
         assert alert.one("blockquote").text == "Mangler <tall>."
         assert "Godkjent" in section(page, "history").rows()[0]["Tilstand"]

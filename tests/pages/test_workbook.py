@@ -169,7 +169,7 @@ class TestWho:
 
     def test_a_closed_round_takes_nothing(self, desk):
         page = desk.call("GET", "/runder/2021-11/arbeidsbok", desk.token("reporter", VEST))
-        assert "tar ikke imot rapporter" in parse(page.text).one("p", _class="notice").text
+        assert "tar ikke imot rapporter" in parse(page.text).one("p", _class="remark").text
         assert not parse(page.text).every("form", enctype="multipart/form-data")
 
 
@@ -244,6 +244,18 @@ class TestForm:
         assert answer.status_code == status
         assert why in answer.json()["issue"][0]["diagnostics"]
 
+    @pytest.mark.parametrize(
+        ("given", "told"), [(b"", "Velg en fil."), (b"noe annet", "Filen er ingen lesbar .xlsx-arbeidsbok.")]
+    )
+    def test_a_form_without_a_workbook_comes_back_with_what_is_wrong_at_the_file(self, desk, given, told):
+        desk.sign_in(f"reporter:{VEST}")
+        answer = desk.by_form(given, "send")
+        page = parse(answer.text)
+        fault = page.one("div", role="alert").one("a")
+        assert (answer.status_code, fault["href"], fault.text) == (400, "#fil", told)
+        assert page.one("p", id="fil-error").text == f"Feil: {told}"
+        assert page.one("form", enctype="multipart/form-data").one("input", id="fil")["aria-invalid"] == "true"
+
     def test_a_workbook_of_another_actor_is_refused(self, desk, content):
         by = desk.token("reporter", DIRECTORATE)
         assert desk.by_program(content, by).status_code == 403
@@ -273,7 +285,7 @@ def test_what_is_sent_in_stands_and_the_same_file_again_changes_nothing(fresh):
     fresh.sign_in(f"reporter:{VEST}")
     done = fresh.by_form(content, "send")
     assert done.status_code == 303
-    told = parse(fresh.get(done.headers["location"]).text).one("p", _class="notice").text
+    told = parse(fresh.get(done.headers["location"]).text).one("p", _class="done").text
     assert told.startswith("Sendt inn: ")
     (report,) = fresh.found(f"Task?identifier={C}/sid/statusrapport|2026-11:NEP-0023", reporter)
     assert (report["status"], report["businessStatus"]["coding"][0]["code"]) == ("completed", "innsendt")

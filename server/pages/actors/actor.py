@@ -153,6 +153,7 @@ class Page:
             overdue=due is not None and due < self.place.standpoint.day,
             known=bool(reports),
             initiatives=tuple((self._needs.initiative(one), state) for one, state in asked_of),
+            page_url=self.asked.other(f"/runder/{number}"),
             url=searches.reports(number),
         )
 

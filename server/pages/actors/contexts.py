@@ -63,6 +63,7 @@ class Asked:
     due: str | None
     overdue: bool
     known: bool
+    page_url: str
     initiatives: tuple[tuple[Initiative, Coded | None], ...]
     url: str
 

@@ -69,8 +69,8 @@ class EditionsPage:
 @dataclass(frozen=True, slots=True)
 class EditionPage:
     """One edition. `initiatives` were asked to report, `reported` did, `missed` did not; of a preliminary edition it is
-    as it stands now. `cite_url` is its lasting address, `portfolio_url` the portfolio at the publication, ""
-    for a preliminary one; `document_url` the FHIR document."""
+    as it stands now. `cite_url` is its lasting address, `portfolio_url` the portfolio at the publication and
+    `figures_url` its key figures, "" for a preliminary one; `document_url` the FHIR document."""
 
     frame: Frame
     row: EditionRow
@@ -83,8 +83,8 @@ class EditionPage:
     missed: tuple[Missed, ...]
     cite_url: str
     portfolio_url: str
+    figures_url: str
     round: Link
-    editions_url: str
     document_url: str
     keys_url: str
     file: str

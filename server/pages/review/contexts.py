@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from server.pages.contexts import Frame, Link, Round
+from server.pages.contexts import Fault, Frame, Link, Round
 from server.pages.evidence.contexts import Judged
 from server.portfolio.codes import Coded
 
@@ -126,14 +126,6 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Fault:
-    """What was wrong with a form: `field` is the id of the control to mend, "" for none."""
-
-    text: str
-    field: str
-
-
-@dataclass(frozen=True, slots=True)
 class Done:
     """What was decided last: of which report, and its state."""
 
@@ -176,6 +168,7 @@ class ReviewPage:
     queue_url: str
     round_url: str
     initiative_url: str
+    workbook_url: str
     earlier: Link | None
     later: Link | None
     api: tuple[tuple[str, str], ...]

@@ -42,10 +42,10 @@ def check(sent: Sent) -> None:
         text = f"Ventet / expected {APPROVE} / {RETURN}."
         raise FhirError("value", text, expression="decision")
     if not (sent.version.isascii() and sent.version.isdigit()):
-        text = "Versjonen av rapporten mangler / The version of the report is missing; reload the page."
+        text = "Versjonen av rapporten mangler; åpne siden på nytt. / The report's version is missing; reload."
         raise FhirError("value", text, expression="version")
     if sent.decision == RETURN and not sent.reason:
-        text = "Skriv hvorfor rapporten returneres / Say why the report is returned."
+        text = "Skriv hvorfor rapporten returneres. / Say why the report is returned."
         raise FhirError("required", text, expression="reason")
 
 

@@ -9,13 +9,14 @@ from typing import Any
 from server.outcome import FhirError
 from server.pages.answers import parts, reference, value
 from server.pages.asked import Asked
-from server.pages.contexts import Link
+from server.pages.contexts import Fault, Link
 from server.pages.evidence.contexts import Judged
 from server.pages.evidence.judged import judged
 from server.pages.evidence.page import plans_of
+from server.pages.forms import faults
 from server.pages.house import Reader
 from server.pages.review.compare import Side, compared
-from server.pages.review.contexts import Decision, Fault, Moved, Remark, ReviewPage
+from server.pages.review.contexts import Decision, Moved, Remark, ReviewPage
 from server.pages.review.decision import RETURN, Sent
 from server.pages.review.history import events
 from server.pages.review.queue import done
@@ -37,7 +38,7 @@ from server.portfolio import elements
 from server.portfolio.gather import Resource
 from server.search.urls import query_of
 
-_REASON = ("reason", "Task.statusReason")
+_PLACES = {"reason": "reason", "Task.statusReason": "reason"}
 """Places of faults that the field of the reason mends."""
 
 
@@ -124,6 +125,7 @@ class _Page:
             waiting=len(found.waiting),
             queue_url=asked.other(path_of(found.round)),
             round_url=asked.other(f"/runder/{found.round.value}"),
+            workbook_url=asked.other(f"/runder/{found.round.value}/arbeidsbok"),
             initiative_url=asked.other(f"/tiltak/{number}"),
             earlier=self._beside(previous),
             later=self._beside(later),
@@ -148,9 +150,8 @@ class _Page:
     def _faults(self) -> tuple[Fault, ...]:
         if self.refused is None:
             return ()
-        field = "reason" if self.refused.sent.decision == RETURN and standing(self.report) == WAITING else ""
-        issues = self.refused.error.issues
-        return tuple(Fault(one.text, field if one.expression.startswith(_REASON) else "") for one in issues)
+        mendable = self.refused.sent.decision == RETURN and standing(self.report) == WAITING
+        return faults(self.refused.error, _PLACES if mendable else {}, self.asked.lang)
 
     async def _evidence(self) -> tuple[Judged | None, str, str]:
         """The evidence, the day that it counts from, and the call that it is of."""

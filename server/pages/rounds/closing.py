@@ -8,9 +8,10 @@ from typing import Any
 
 from server.outcome import FhirError, Issue
 from server.pages.asked import Asked
+from server.pages.contexts import Fault
+from server.pages.forms import Fields, faults, missing, parameters, refuse, typed
 from server.pages.house import Reader
-from server.pages.rounds.contexts import AmendingForm, Choice, ClosingForm, Fault, ReportRow
-from server.pages.rounds.forms import Fields, faults, missing, parameters, refuse, typed
+from server.pages.rounds.contexts import AmendingForm, Choice, ClosingForm, ReportRow
 from server.pages.rounds.reports import MISSING, WAITED_FOR, is_missing, of_round
 from server.portfolio.codes import Lang
 from server.portfolio.rounds import editions

@@ -8,16 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from server.pages.contexts import Frame, Option
+from server.pages.contexts import Fault, Frame, Option
 from server.portfolio.codes import Coded
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What is wrong with a form: the `id` of the control to mend it at, "" for none, and the text of the refusal."""
-
-    id: str
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +88,7 @@ class RoundsPage:
 class ReportRow:
     """What was asked of one initiative. `late`: the deadline is past and nothing came, or it came after it;
     `submitted` an instant, None when it is not known; `actor` is the owner's reference; `reason` says why it was
-    returned or left out, in the words stated; `review_url` is "" for all but the secretariat."""
+    returned or left out, in the words stated; `review_url` is for the secretariat and the owner, else ""."""
 
     number: str
     title: str
@@ -225,9 +217,10 @@ class RoundPage:
     same_search: str
     same_search_url: str
     resource_url: str
-    rounds_url: str
     review_url: str
     workbook_url: str
+    figures_url: str
+    evidence_url: str
     remarks: Remarks | None
     more: OpeningForm | None
     closing: ClosingForm | None

@@ -141,9 +141,10 @@ class _Told:
             same_search=search_text(house, number, self.instant, filtered),
             same_search_url=search_url(house, number, self.instant, filtered),
             resource_url=house.api(f"Task/{task['id']}", asked.as_of),
-            rounds_url=asked.other("/runder"),
             review_url=asked.other(f"/runder/{number}/gjennomgang") if self._is_secretariat else "",
             workbook_url=asked.other(f"/runder/{number}/arbeidsbok") if self._is_secretariat or own else "",
+            figures_url=self._of_round("/nokkeltall"),
+            evidence_url=self._of_round("/avvik"),
             remarks=await self._remarks() if self._is_secretariat and is_open else None,
             more=opening.more(asked, task, number) if forms and is_open and not self._replaces else None,
             closing=self._closing(sent) if forms and (is_open or self._is_unpublished) else None,
@@ -173,6 +174,11 @@ class _Told:
     def _amending(self) -> EditionLink | None:
         number = self._replaces
         return EditionLink(number, self.asked.other(f"/utgaver/{number}")) if number else None
+
+    def _of_round(self, path: str) -> str:
+        """A page of another area, as it is of this round."""
+        lasting = [pair for pair in self.asked.lasting if pair[0] != "round"]
+        return self.asked.url(path, [*lasting, ("round", self.number)])
 
     def _counted(self, count: int, *pairs: tuple[str, str]) -> Counted:
         return Counted(count, search_url(self.place.reader.house, self.number, self.instant, pairs))

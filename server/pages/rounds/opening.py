@@ -10,9 +10,9 @@ from typing import Any
 
 from server.outcome import FhirError, Issue
 from server.pages.asked import Asked
+from server.pages.forms import Fields, faults, missing, parameters, refuse, typed
 from server.pages.house import House, Reader
 from server.pages.rounds.contexts import Invited, OpeningForm
-from server.pages.rounds.forms import Fields, faults, missing, parameters, refuse, typed
 from server.portfolio import elements
 from server.portfolio.rounds import questionnaire_of
 

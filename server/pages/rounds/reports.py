@@ -57,8 +57,8 @@ def of_round(house: House, number: str) -> Pairs:
 @dataclass(frozen=True)
 class Reading:
     """Reads the reports of one round for one page: `day` is the one that a deadline is over before, `names` has those
-    of organisations by reference, `mine` the references of the caller's own; `reviews`: whether links to the review are
-    for this caller."""
+    of organisations by reference, `mine` the references of the caller's own; `reviews`: whether links to all reviews
+    are for this caller, else to those of its own."""
 
     house: House
     asked: Asked
@@ -71,6 +71,7 @@ class Reading:
     def row(self, report: Task) -> ReportRow:
         number = elements.number(report, self.house.sid("statusrapport")).rpartition(":")[2]
         state, owner = state_of(report), report.get("owner", {})
+        own = owner.get("reference") in self.mine
         review = f"/runder/{self.number}/gjennomgang/{number}"
         return ReportRow(
             number=number,
@@ -78,14 +79,14 @@ class Reading:
             url=self.asked.other(f"/tiltak/{number}") if number else "",
             owner=self.names.get(owner.get("reference", ""), str(owner.get("display", ""))),
             actor=str(owner.get("reference", "")),
-            own=owner.get("reference") in self.mine,
+            own=own,
             state=state,
             word=word_of(self.house, state, self.asked),
             colour=self.house.codes.coded(elements.value(report.get("output"), "status"), self.asked.lang),
             submitted=_submitted(report),
             late=self.late(report),
             reason=self._reason(report, state),
-            review_url=self.asked.other(review) if self.reviews and number else "",
+            review_url=self.asked.other(review) if number and (self.reviews or own) else "",
             resource_url=self.house.api(f"Task/{report['id']}", self.asked.as_of),
         )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,14 +13,12 @@ from server.outcome import FhirError
 from server.pages.asked import Asked
 from server.pages.desk import UNKEPT, Desk, Shown
 from server.pages.door import Visitor
+from server.pages.forms import Fields, typed
 from server.pages.house import Reader
 from server.pages.rounds import closing, opening
 from server.pages.rounds.detail import round_page, task_of
-from server.pages.rounds.forms import typed
 from server.pages.rounds.listing import rounds
 from server.pages.standpoint import Place
-
-Fields = Mapping[str, str]
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.pages.contexts import Frame
+from server.pages.contexts import Fault, Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,8 @@ class Answer:
 @dataclass(frozen=True, slots=True)
 class WorkbookPage:
     """`actor` is "" until one is chosen; `file_url` and `form_url` are then those of its workbook. `sent`: how many
-    cells were changed by what was sent just now, None when nothing was. `most`: MiB of a file."""
+    cells were changed by what was sent just now, None when nothing was. `most`: MiB of a file. `faults` are those of a
+    form that could not be read as a workbook."""
 
     frame: Frame
     round_title: str
@@ -66,3 +67,4 @@ class WorkbookPage:
     sent: int | None = None
     answer: Answer | None = None
     most: int = 5
+    faults: tuple[Fault, ...] = ()

@@ -23,8 +23,10 @@ from server.interaction.dry_run import dry_run
 from server.limits import take_turn
 from server.outcome import FhirError
 from server.pages.asked import Asked
-from server.pages.desk import UNKEPT, Desk
+from server.pages.contexts import Fault as FormFault
+from server.pages.desk import MENDABLE, UNKEPT, Desk
 from server.pages.door import Upload
+from server.pages.forms import said as half
 from server.pages.workbook.contexts import Answer, Cell, Choice, Said, WorkbookPage
 from server.workbook import reading
 from server.workbook.book import Made, workbook
@@ -92,7 +94,12 @@ class Workbooks:
                 return await self._for_program(request)
 
         async def taken(asked: Asked) -> Response:
-            return await self._for_person(request, asked)
+            try:
+                return await self._for_person(request, asked)
+            except FhirError as error:
+                if error.status not in MENDABLE:
+                    raise
+                return await self._again(request, asked, error)
 
         return await self.desk.drawn(request, _path(request), _KEPT, taken)
 
@@ -130,9 +137,17 @@ class Workbooks:
             said = await checked(engine, caller, outcome)
             status = refusal(found).status if (found := errors(said)) else 200
         page = await self._page(asked, reporting, answer=_answer(form, outcome, said, asked), actor=actor)
-        drawn = self.desk.shown(request, asked, "workbook/workbook.html", page)
-        drawn.status_code = status
-        return drawn
+        return self.desk.shown(request, asked, "workbook/workbook.html", page, status=status)
+
+    async def _again(self, request: Request, asked: Asked, error: FhirError) -> Response:
+        """The page with the form whose file could not be read as a workbook of this round and actor."""
+        await record.refused_request(self.desk.house.engine, asking_of(request.scope), error)
+        visitor = await self.desk.door.visitor(request)
+        reporting = await self._reporting(request, visitor.caller)
+        control = FILE if reporting.is_open else ""
+        wrong = tuple(FormFault(control, half(issue.text, asked.lang)) for issue in error.issues)
+        page = await self._page(asked, reporting, faults=wrong)
+        return self.desk.shown(request, asked, "workbook/workbook.html", page, status=error.status)
 
     async def _taken(self, request: Request, slug: str | None) -> tuple[Reporting, Actor, Upload, Outcome]:
         """The form read, and its workbook merged. `slug` is the actor that the page was of; the file's own without."""
@@ -146,7 +161,7 @@ class Workbooks:
         if visitor.caller.role == "anonymous":
             await reporting.actor(slug or "-")
         if not form.content:
-            raise FhirError("required", "Velg en fil / Choose a file.", expression=FILE, status=400)
+            raise FhirError("required", "Velg en fil. / Choose a file.", expression=FILE, status=400)
         _check_open(reporting)
         # To check a workbook is to check a transaction, as $check does.
         await take_turn(visitor.caller)
@@ -163,7 +178,7 @@ class Workbooks:
 
     async def _page(
         self, asked: Asked, reporting: Reporting, *, sent: int | None = None, answer: Answer | None = None,
-        actor: Actor | None = None,
+        actor: Actor | None = None, faults: tuple[FormFault, ...] = (),
     ) -> WorkbookPage:  # fmt: skip
         if reporting.seen.caller.role == "anonymous":
             await reporting.actor("-")
@@ -191,6 +206,7 @@ class Workbooks:
             sent=sent,
             answer=answer,
             most=self.desk.door.settings.body_limit // 2**20,
+            faults=faults,
         )
 
 

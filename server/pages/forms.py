@@ -1,4 +1,4 @@
-"""What forms of rounds have in common: a Parameters of what was typed, and the places of what is wrong."""
+"""What the forms of the pages have in common: a Parameters of what was typed, and the places of what is wrong."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from server.outcome import FhirError, Issue
-from server.pages.rounds.contexts import Fault
+from server.pages.contexts import Fault
 from server.portfolio.codes import Lang
 
 Fields = Mapping[str, str]
