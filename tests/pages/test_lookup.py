@@ -50,7 +50,9 @@ def test_pages_of_an_answer_and_what_it_points_to_are_pages_too_in_the_language_
     assert following.startswith("/innsyn/Task?")
     second = person.page(following)
     assert second.one("html")["lang"] == "en"
-    (task,) = {a["href"] for a in second.one("tbody").every("tr")[0].every("a")}
+    (link,) = second.one("tbody").every("tr")[0].every("a")
+    task = link["href"]
+    assert link.text not in task, "a report is known by its initiative's name, not by its id"
     one = person.page(task)
     plan = next(a["href"] for a in one.one("pre").every("a") if a.text.startswith("PlanDefinition/"))
     assert person.page(plan).one("pre").text.startswith('{ "resourceType": "PlanDefinition"')

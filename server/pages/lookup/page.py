@@ -76,10 +76,17 @@ def _matches(bundle: dict[str, Any], links: _Links) -> Iterator[Match]:
 
 
 def _name(one: dict[str, Any]) -> str:
-    """`code` is a concept in a Task, but a list of them in a role, and a plain code in a SearchParameter."""
-    code = one.get("code")
-    called = (one.get("title"), code.get("text") if isinstance(code, dict) else None, one.get("name"))
-    return next((text for text in (*called, one.get("description")) if text and isinstance(text, str)), str(one["id"]))
+    """As people know it; a status report by its initiative. `code` is a concept in a Task, but a list of them in a
+    role, and a plain code in a SearchParameter."""
+    code, subject = one.get("code"), one.get("for")
+    said = (
+        one.get("title"),
+        code.get("text") if isinstance(code, dict) else None,
+        one.get("name"),
+        subject.get("display") if isinstance(subject, dict) else None,
+        one.get("description"),
+    )
+    return next((text for text in said if text and isinstance(text, str)), str(one["id"]))
 
 
 def _line(text: str, links: _Links) -> Line:
