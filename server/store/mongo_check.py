@@ -16,7 +16,7 @@ from server.store import mongo_chain, mongo_read
 from server.store.bodies import Index, indexed
 from server.store.chain import Link
 from server.store.mongo_driver import Driver
-from server.store.mongo_schema import KINDS, OPEN, VERSIONS, Document, row_of
+from server.store.mongo_schema import KINDS, OPEN, VERSIONS, Document, row_of, unpacked
 from server.store.store import RECORDS, UNLINKED, Indexed
 from server.store.terms import PREFIX
 
@@ -32,7 +32,7 @@ async def recomputed(driver: Driver, index: Index, after: int) -> list[tuple[int
     """The next versions after that ordinal with what `index` makes of them; a deletion has no rows."""
     filter = {"_id": {"$gt": after}, "version": {"$gt": 0}}
     found = await driver.find(VERSIONS, filter, {"body": 1}, sort=[("_id", 1)], limit=CHUNK)
-    return [(one["_id"], indexed(index, one.get("body"))) for one in found]
+    return [(one["_id"], indexed(index, unpacked(one))) for one in found]
 
 
 async def check(driver: Driver, index: Index, anchors: Iterable[Link] = ()) -> tuple[dict[str, int], list[str]]:
@@ -144,7 +144,7 @@ class _Check:
 
     def _rows(self, one: Document) -> Iterator[str]:
         try:
-            rows = indexed(self.index, one.get("body"))
+            rows = indexed(self.index, unpacked(one))
         except Exception as error:
             yield f"its body cannot be indexed: {error}"
             return

@@ -12,7 +12,7 @@ from typing import Any
 
 from server.resource import decode
 from server.store.mongo_driver import Driver, Session
-from server.store.mongo_schema import VERSIONS, Document
+from server.store.mongo_schema import VERSIONS, Document, unpacked
 from server.store.mongo_unit import Working
 from server.store.store import RECORDS, Eraser, Indexed, Ref, Rewritten, Unit, Version
 
@@ -44,7 +44,7 @@ async def look(driver: Driver, eraser: Eraser, before: Looked | None = None, ses
         some = await driver.find(VERSIONS, filter, _SHOWN, sort=[("_id", 1)], limit=CHUNK, session=session)
         for one in some:
             ref = (one["type"], one["id"])
-            holds = "body" in one and eraser.body(one["body"]) is not None
+            holds = (body := unpacked(one)) is not None and eraser.body(body) is not None
             if holds and one["type"] not in RECORDS:
                 versions[one["_id"]] = (*ref, one["version"])
             if eraser.text(one["id"]) != one["id"] or (holds and one["type"] in RECORDS):
@@ -79,7 +79,7 @@ class Rewriting:
         """As they are to be, of those that hold it still: another process may have taken it out by now."""
         filter = {"_id": {"$in": list(ordinals)}}
         found = await working.driver.find(VERSIONS, filter, {"body": 1}, session=working.session)
-        changed = {one["_id"]: self._eraser.body(one["body"]) for one in found}
+        changed = {one["_id"]: self._eraser.body(unpacked(one) or b"") for one in found}
         return {ordinal: body for ordinal, body in sorted(changed.items()) if body is not None}
 
 

@@ -36,6 +36,7 @@ read goes to one shard, and ids are random, so that writes spread. Searches ask 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -131,6 +132,25 @@ def row_of(kind: Kind, document: Mapping[str, Any]) -> tuple[Any, ...]:
     return tuple(document.get(member) for member in ("key", *MEMBERS[kind], "n"))
 
 
+PACKED_FROM = 4 * 1024 * 1024
+"""Bytes of a body from which on it is stored compressed: an edition of 1 000 initiatives has 26 MB of JSON, a document
+holds 16, and JSON comes down to about a tenth."""
+
+# JSON begins with a brace, a zlib stream with this: a body tells itself which it is.
+_ZLIB = b"\x78"
+
+
+def packed(body: bytes) -> bytes:
+    """A body as a document holds it."""
+    return body if len(body) < PACKED_FROM else zlib.compress(body)
+
+
+def unpacked(document: Mapping[str, Any]) -> bytes | None:
+    """The body of a version's document; None for a deletion."""
+    stored: bytes | None = document.get("body")
+    return zlib.decompress(stored) if stored is not None and stored.startswith(_ZLIB) else stored
+
+
 SHOWN: Document = {"type": 1, "id": 1, "version": 1, "at": 1, "method": 1, "body": 1}
 """The projection that `version_of` needs."""
 
@@ -143,5 +163,5 @@ def version_of(document: Mapping[str, Any]) -> Version:
         document["_id"],
         instant_text(document["at"]),
         document["method"],
-        document.get("body"),
+        unpacked(document),
     )

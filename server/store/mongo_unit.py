@@ -28,7 +28,7 @@ from server.store.chain import GENESIS, linked
 from server.store.instants import instant_text, microseconds
 from server.store.mongo_driver import Alter, Driver, Insert, Session
 from server.store.mongo_read import Reader
-from server.store.mongo_schema import KINDS, MARK, OPEN, STATE, VERSIONS, Document, rows
+from server.store.mongo_schema import KINDS, MARK, OPEN, STATE, VERSIONS, Document, packed, rows, unpacked
 from server.store.store import (
     RECORDS,
     UNLINKED,
@@ -340,7 +340,7 @@ class Working:
             given = rows(indexed)
             gone = {kind: "" for kind in KINDS if kind not in given}
             if bodies and ordinal in bodies:
-                given["body"] = bodies[ordinal]
+                given["body"] = packed(bodies[ordinal])
             updates.append(({"_id": ordinal}, {name: one for name, one in (("$set", given), ("$unset", gone)) if one}))
         await self.driver.update(VERSIONS, updates, self.session)
 
@@ -384,7 +384,7 @@ def _document(version: Version, instant: int, indexed: Indexed) -> Document:
         "state": "now" if version.body is not None else "gone",
     }
     if version.body is not None:
-        found |= {"body": version.body, **rows(indexed)}
+        found |= {"body": packed(version.body), **rows(indexed)}
     return found
 
 
@@ -433,7 +433,7 @@ async def build_step(
     )
     reached = found[-1]["_id"] if len(found) == chunk else upto
     further = {**build, "reached": reached, "done": build["done"] + len(found)}
-    return Step(generation, after, further, tuple((one["_id"], index(decode(one["body"]))) for one in found))
+    return Step(generation, after, further, tuple((one["_id"], index(decode(unpacked(one) or b""))) for one in found))
 
 
 async def take(working: Working, step: Step) -> None:

@@ -130,6 +130,19 @@ async def test_what_no_document_holds_is_refused_alone(opened: MongoStore) -> No
     assert (await opened.moment()).sequence == 3
 
 
+async def test_a_body_larger_than_a_document_is_kept_as_it_was_sent(opened: MongoStore) -> None:
+    """As that of an edition of 1 000 initiatives: read, searched, indexed anew and checked like any other."""
+    long = " ".join(f"tiltak {n}" for n in range(2_000_000))
+    assert len(long) > 1.5 * LARGEST
+    (written,) = await opened.commit(unit(write("Task", "large", 1, tokens("x"), text=long)))
+    async with opened.snapshot() as snapshot:
+        read = await snapshot.read("Task", "large")
+    assert read is not None
+    assert read.body == written.body
+    assert await ids(opened, tasks(status("x"))) == ["large"]
+    assert (await opened.check(index))[1] == []
+
+
 async def test_a_unit_larger_than_a_document_is_one_commit(opened: MongoStore) -> None:
     written = await opened.commit(unit(*(write("Task", str(n), 1, text="x" * 3_000_000) for n in range(8))))
     assert len({version.sequence for version in written}) == 1
