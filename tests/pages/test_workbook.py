@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import re
@@ -60,6 +61,17 @@ class Desk(Browser):
             "POST", PAGE, by, headers={"Accept": "application/fhir+json"}, data={"handling": handling, **fields},
             files={"fil": ("bok.xlsx", content)},
         )  # fmt: skip
+
+    def at_once(self, contents: list[bytes], by: dict[str, str]) -> list[httpx.Response]:
+        async def together() -> list[httpx.Response]:
+            headers = {**by, "Accept": "application/fhir+json"}
+            posts = [
+                self.http.post(PAGE, headers=headers, data={"handling": "send"}, files={"fil": ("bok.xlsx", one)})
+                for one in contents
+            ]
+            return list(await asyncio.gather(*posts))
+
+        return self._runner.run(together())
 
     def by_form(self, content: bytes, handling: str, url: str = PAGE, **fields: str) -> httpx.Response:
         form = self.page(url).one("form", enctype="multipart/form-data")
@@ -311,6 +323,40 @@ def test_a_program_gets_the_answer_of_a_transaction(fresh):
     done = fresh.by_program(content, reporter)
     assert done.headers["content-type"].startswith("application/fhir+json")
     assert [entry["response"]["status"][:3] for entry in done.json()["entry"]] == ["200", "200", "200", "201", "200"]
+
+
+DAYS = ("1.2.2027", "3.4.2027")
+
+
+def test_two_uploads_at_once_are_one_after_the_other(fresh):
+    """The same file twice at once makes nothing twice; of two that differ, one is done and nothing of the other."""
+    reporter = fresh.token("reporter", VEST)
+    content = fresh.workbook("helse-vest", reporter)
+    answers = fresh.at_once([a_report(content)] * 2, reporter)
+    assert {200} <= {one.status_code for one in answers} <= {200, 409, 412}
+    assert len(fresh.found("Task?code=leveranse&description:exact=Ny%20kurve", reporter)) == 1
+
+    mine = [filled(content, ("Leveranser", "E5", day), ("Leveranser", "C6", f"Navn {day}")) for day in DAYS]
+    answers = fresh.at_once(mine, reporter)
+    done = [day for one, day in zip(answers, DAYS, strict=True) if one.status_code == 200]
+    assert len(done) == 1
+    assert {one.status_code for one in answers} <= {200, 409, 412}
+    found = [fresh.found(f"Task?code=leveranse&description:exact=Navn%20{day}", reporter) for day in DAYS]
+    assert [len(tasks) for tasks in found] == [int(day in done) for day in DAYS]
+
+
+def test_a_file_of_before_the_close_is_told_so_and_nothing_is_written(fresh):
+    reporter = fresh.token("reporter", VEST)
+    content = a_report(fresh.workbook("helse-vest", reporter))
+    (round,) = fresh.found(f"Task?identifier={C}/sid/runde|2026-11", reporter)
+    flags = [{"name": name, "valueBoolean": True} for name in ("final", "force")]
+    closing = {"resourceType": "Parameters", "parameter": flags}
+    closed = fresh.call("POST", f"/fhir/Task/{round['id']}/$close-round", fresh.token("secretariat"), json=closing)
+    assert closed.status_code < 300, closed.text
+    answer = fresh.by_program(content, reporter)
+    assert answer.status_code == 409
+    assert "tar ikke imot rapporter nå" in answer.json()["issue"][0]["diagnostics"]
+    assert fresh.found("Task?code=leveranse&description:exact=Ny%20kurve", reporter) == []
 
 
 def test_somebody_elses_change_of_the_same_cell_is_told_and_nothing_is_written(fresh):
