@@ -11,16 +11,16 @@ from server.pages.asked import Asked
 from server.pages.contexts import Actor
 from server.pages.house import House, Reader
 from server.portfolio import elements
+from server.portfolio.complete import ENH
 
 Resource = Mapping[str, Any]
 
 _LAST_LETTERS = str.maketrans("æøå", "{|}")
-ORGANIZATION_NUMBER = "urn:oid:2.16.578.1.12.4.1.4.101"
 
 
 def key_of(organization: Resource, house: House) -> str:
     """What an actor is called in an address: its short name, else its organisation number, else its id; "" for none."""
-    found = (elements.number(organization, system) for system in (house.sid("aktor"), ORGANIZATION_NUMBER))
+    found = (elements.number(organization, system) for system in (house.sid("aktor"), ENH))
     return next(filter(None, found), str(organization.get("id", "")))
 
 
@@ -48,7 +48,7 @@ class Directory:
 
     def find(self, key: str) -> Resource | None:
         """By short name, organisation number or id, in this order."""
-        for system in (self.house.sid("aktor"), ORGANIZATION_NUMBER):
+        for system in (self.house.sid("aktor"), ENH):
             for one in self.organizations.values():
                 if elements.number(one, system) == key:
                     return one

@@ -1,9 +1,8 @@
-"""What the forms of the pages have in common: a Parameters of what was typed, and the places of what is wrong."""
+"""What the forms of the pages have in common: what was typed, and the places of what is wrong."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from server.outcome import FhirError, Issue
 from server.pages.contexts import Fault
@@ -15,11 +14,6 @@ Fields = Mapping[str, str]
 def typed(fields: Fields, name: str) -> str:
     """What stands in a control, without the space around it."""
     return fields.get(name, "").strip()
-
-
-def parameters(*rows: dict[str, Any] | None) -> dict[str, Any]:
-    """The Parameters of these rows, those that are None left out."""
-    return {"resourceType": "Parameters", "parameter": [row for row in rows if row is not None]}
 
 
 def refuse(issues: Iterable[Issue]) -> None:

@@ -23,6 +23,7 @@ from server.pages.contexts import AccountPage, SignedOutPage, SignInPage, TestUs
 from server.pages.door import ACCOUNT, SIGN_IN, SIGN_OUT, Door
 from server.pages.house import House
 from server.portfolio import elements
+from server.portfolio.complete import ENH
 from server.search.urls import pairs_of
 
 ANSWER = f"{SIGN_IN}/svar"
@@ -32,7 +33,6 @@ Draw = Callable[[Request, str, Sequence[str], Callable[[Asked], Awaitable[Respon
 Show = Callable[[Request, Asked, str, Any], Response]
 """(request, asked, template, page) -> the page, which nobody keeps"""
 
-_ENH = "urn:oid:2.16.578.1.12.4.1.4.101"
 _UNKEPT = {"Cache-Control": "no-store"}
 _MAY: Mapping[Role, tuple[str, ...]] = {
     "anonymous": ("public",),
@@ -179,7 +179,7 @@ class SignIn:
         return next((f"{user.name} ({number})" for user in users if user.organization == number), number)
 
     def _number(self, organization: Mapping[str, Any]) -> str:
-        for system in (_ENH, self.house.sid("aktor")):
+        for system in (ENH, self.house.sid("aktor")):
             for identifier in organization.get("identifier", []):
                 if identifier.get("system") == system and identifier.get("value"):
                     return str(identifier["value"])

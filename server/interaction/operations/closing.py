@@ -175,19 +175,18 @@ async def _material(
 ) -> Material:
     engine, instant = standing.engine, standing.instant
     initiatives = resources(standing.initiatives)
-    versions = await _tasks_of(standing, initiatives)
-    tasks = resources(versions)
+    tasks = resources(await _tasks_of(standing, initiatives))
     period = round["restriction"]["period"]
     uptake = resources(await _uptake(engine, instant, period))
     seeds = [round, *reports, *initiatives, *tasks, *computed, *uptake]
     others = await _reached(engine, instant, seeds)
-    planned = await _planned(View(engine, ANONYMOUS, instant), versions)
+    planned = await _planned(View(engine, ANONYMOUS, instant), tasks)
     return Material(round, reports, initiatives, tasks, others, computed, uptake, planned)
 
 
-async def _planned(seen: View, tasks: Sequence[Version]) -> dict[str, Planned]:
+async def _planned(seen: View, tasks: Sequence[Resource]) -> dict[str, Planned]:
     """The dates that were planned for the deliveries, as far as anyone may read them, by reference."""
-    deliveries = [task for version in tasks if elements.kind(task := elements.resource_of(version)) == "leveranse"]
+    deliveries = [task for task in tasks if elements.kind(task) == "leveranse"]
     return {name: planned(story) for name, story in (await histories(seen, deliveries)).items()}
 
 

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
 
 from server.access import Caller
+from server.interaction.operations.closing import now_of, words_of
 from server.interaction.read import read
 from server.interaction.update import update
 from server.outcome import FhirError
 from server.pages.house import House
 from server.portfolio.rounds import approved, reopened
-from server.portfolio.vocabulary import Vocabulary
 from server.resource import Resource, restored
 
 APPROVE, RETURN = "approve", "return"
@@ -55,8 +54,7 @@ async def decide(house: House, caller: Caller, id: str, sent: Sent) -> None:
     check(sent)
     engine = house.engine
     found = await read(engine, caller, "Task", id)
-    words = Vocabulary.of(engine.access.canonical, engine.registry.of_type("CodeSystem"))
-    now = engine.now().astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    words, now = words_of(engine), now_of(engine)
     report: Resource = restored(found.body or b"{}")
     after = approved(words, report, now) if sent.decision == APPROVE else reopened(words, report, sent.reason, now)
     await update(engine, caller, "Task", after, id=id, if_match=sent.version)

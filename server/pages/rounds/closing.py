@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from server.interaction.operations.parameters import parameters
 from server.outcome import FhirError, Issue
 from server.pages.asked import Asked
 from server.pages.contexts import Fault
-from server.pages.forms import Fields, faults, missing, parameters, refuse, typed
+from server.pages.forms import Fields, faults, missing, refuse, typed
 from server.pages.house import Reader
 from server.pages.rounds.contexts import AmendingForm, Choice, ClosingForm, ReportRow
 from server.pages.rounds.reports import MISSING, WAITED_FOR, is_missing, of_round

@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+from server.interaction.operations.parameters import parameters
 from server.outcome import FhirError, Issue
 from server.pages.asked import Asked
-from server.pages.forms import Fields, faults, missing, parameters, refuse, typed
+from server.pages.forms import Fields, faults, missing, refuse, typed
 from server.pages.house import House, Reader
 from server.pages.rounds.contexts import Invited, OpeningForm
 from server.portfolio import elements
